@@ -1,0 +1,35 @@
+"""Errors that a person can act on: each message gives the value, the options and the fix."""
+
+from __future__ import annotations
+
+
+class RijksNetError(Exception):
+    """Base of every error that the command line prints without a traceback."""
+
+
+class ParamsError(RijksNetError):
+    """params.yaml holds an unknown key, an impossible value or two values that contradict each other."""
+
+
+class CollectionError(RijksNetError):
+    """A collection cannot be read: no usable image, a missing column, contradicting records."""
+
+
+class SplitError(RijksNetError):
+    """A challenge cannot be split: no label, or no class that occurs in all three splits."""
+
+
+class WeightsError(RijksNetError):
+    """A weights file is absent, damaged, or does not fit the network."""
+
+
+class TrainingError(RijksNetError):
+    """Training cannot go on, for example because the loss is no longer finite."""
+
+
+class RecordError(RijksNetError):
+    """A run's record is incomplete or does not say what its reader needs."""
+
+
+class TrackingError(RijksNetError):
+    """The tracking server or the registry cannot be reached, or refuses what is asked."""

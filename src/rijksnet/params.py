@@ -1,0 +1,219 @@
+"""The only knobs: params.yaml as typed, frozen values. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rijksnet.errors import ParamsError
+
+Challenge = Literal["material", "type", "artist"]
+Strategy = Literal["off_the_shelf", "fine_tuning", "scratch"]
+Initialisation = Literal["imagenet", "rijksmuseum", "random"]
+ProtocolName = Literal["as_written", "as_released"]
+PixelScale = Literal["protocol", "unit", "pretrained"]
+BatchNorm = Literal["running", "batch"]
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Columns(Frozen):
+    """Which column of the table holds what; null where the table has none."""
+
+    object_id: str = Field("object_id", description="column with the object's identifier")
+    image: str = Field("image", description="column with the image's path inside `images`")
+    creator: str | None = Field(None, description="column with the creators")
+    type: str | None = Field(None, description="column with the object types")
+    material: str | None = Field(None, description="column with the materials")
+    title: str | None = Field(None, description="column with the title")
+    rights: str | None = Field(None, description="column with the rights statement")
+
+
+class TableCollection(Frozen):
+    """Any CSV file plus a folder or tar of images."""
+
+    reader: Literal["table"]
+    raw: str = Field(description="path of the folder that holds the table and the images")
+    table: str = Field(description="path of the CSV file inside `raw` (UTF-8, header line)")
+    images: str = Field(description="folder or .tar inside `raw` that holds the images; `.` is `raw` itself")
+    columns: Columns = Field(description="which column holds what")
+    separator: str = Field("|", min_length=1, description="what separates several values in one cell")
+
+
+class MiniatureCollection(Frozen):
+    """A collection that RijksNet draws itself: deterministic, and no museum's."""
+
+    reader: Literal["miniature"]
+    raw: str = Field(description="path of the folder to draw into")
+    museum: Literal["rijksmuseum", "antwerp", "photographs"] = Field(description="which world is drawn")
+    objects: int = Field(ge=20, description="objects to draw")
+    seed: int = Field(ge=0, description="seed of the drawing")
+
+
+Collection = Annotated[TableCollection | MiniatureCollection, Field(discriminator="reader")]
+
+
+class Source(Frozen):
+    collection: str = Field(description="the collection that weights are tuned on")
+    challenges: list[Challenge] = Field(min_length=1, description="challenges to run on it")
+
+
+class Target(Frozen):
+    collection: str = Field(description="the collection that weights are transferred to")
+    challenges: list[Challenge] = Field(description="challenges to run on it; an empty list leaves the transfer out")
+
+
+class Scratch(Frozen):
+    architecture: str = Field(description="architecture trained from random weights (paper: inception_v3)")
+    challenges: list[Challenge] = Field(description="source challenges it is trained on; an empty list leaves it out")
+
+
+class Pretrain(Frozen):
+    """How θ is made where it cannot be downloaded: training from random weights on photographs."""
+
+    collection: str = Field(description="the collection of photographs, classified by `type`")
+    architectures: list[str] = Field(description="architectures whose θ is trained here")
+    learning_rate: float = Field(gt=0, description="SGD learning rate (the paper fixes none for this step)")
+    max_epochs: int = Field(ge=1, description="epochs at most")
+
+
+class Imagenet(Frozen):
+    """Where θ comes from; every architecture stands in exactly one of the three lists."""
+
+    timm: list[str] = Field(description="architectures whose ImageNet weights timm downloads")
+    file: dict[str, str] = Field(description="architecture: path of a safetensors file")
+    pretrain: Pretrain = Field(description="θ trained here on photographs")
+
+
+class MaxEpochs(Frozen):
+    off_the_shelf: int = Field(ge=1, description="epochs at most, off the shelf")
+    fine_tuning: int = Field(ge=1, description="epochs at most, fine tuning and from scratch")
+
+
+class Training(Frozen):
+    protocol: ProtocolName = Field(description="the paper's text, or its authors' released code where that differs")
+    pixels: PixelScale = Field(description="input scale: the protocol's, [0,1], or the weights' own mean and std")
+    batch_norm: BatchNorm = Field(
+        description="statistics of a frozen network while its softmax trains: running, or the batch's (old Keras)"
+    )
+    precision: Precision = Field(description="auto: bf16 where the processor has it natively, else fp32")
+    device: Device = Field(description="auto: the accelerator if there is one, else the processor")
+    max_epochs: MaxEpochs = Field(description="upper bounds; early stopping usually ends a run sooner")
+    seed: int = Field(ge=0, description="seed of initialisation and batch order")
+
+
+class Splits(Frozen):
+    seed: int = Field(ge=0, description="seed of the 80/10/10 split")
+
+
+class Tracking(Frozen):
+    uri: str = Field(description="MLflow tracking and registry store")
+    artifacts: str = Field(description="where a store that RijksNet creates keeps artifacts")
+    live_after_s: float = Field(ge=0, description="seconds after which a run that still trains is streamed live")
+
+
+class Params(Frozen):
+    """Everything in params.yaml."""
+
+    collections: dict[str, Collection] = Field(description="the collections, by name")
+    source: Source = Field(description="what the first part of the experiment runs on")
+    target: Target = Field(description="what the second part, transfer, runs on")
+    architectures: list[str] = Field(
+        min_length=1, description="`vgg19`, `inception_v3`, `xception`, `resnet50`, or any timm model name"
+    )
+    input_size: Annotated[int, Field(ge=16, le=1024)] | Literal["native"] = Field(
+        description="side of the square that images are stretched to, px; native: each architecture's own"
+    )
+    imagenet: Imagenet = Field(description="where θ comes from")
+    scratch: Scratch = Field(description="training from random weights")
+    splits: Splits = Field(description="the 80/10/10 split")
+    training: Training = Field(description="how every run trains")
+    tracking: Tracking = Field(description="MLflow")
+
+    @model_validator(mode="after")
+    def _collections_exist(self) -> Params:
+        named = {
+            "source.collection": self.source.collection,
+            "target.collection": self.target.collection,
+        }
+        if self.imagenet.pretrain.architectures:
+            named["imagenet.pretrain.collection"] = self.imagenet.pretrain.collection
+        for key, collection in named.items():
+            if collection not in self.collections:
+                raise ValueError(f"{key} is {collection!r}, but `collections` has only {sorted(self.collections)}")
+        return self
+
+    @model_validator(mode="after")
+    def _target_follows_source(self) -> Params:
+        extra = [c for c in self.target.challenges if c not in self.source.challenges]
+        if extra:
+            raise ValueError(
+                f"target.challenges has {extra}, which source.challenges lacks: θ̂ is tuned on the same challenge of "
+                f"the source; add them to source.challenges {self.source.challenges} or drop them"
+            )
+        extra = [c for c in self.scratch.challenges if c not in self.source.challenges]
+        if extra:
+            raise ValueError(f"scratch.challenges has {extra}, which source.challenges {self.source.challenges} lacks")
+        return self
+
+    @model_validator(mode="after")
+    def _every_architecture_has_one_theta(self) -> Params:
+        origins = [*self.imagenet.timm, *self.imagenet.file, *self.imagenet.pretrain.architectures]
+        for architecture in self.architectures:
+            if origins.count(architecture) != 1:
+                raise ValueError(
+                    f"architecture {architecture!r} must stand once in imagenet.timm, imagenet.file or "
+                    f"imagenet.pretrain.architectures; it stands there {origins.count(architecture)} times"
+                )
+        if self.scratch.challenges and self.scratch.architecture not in self.architectures:
+            raise ValueError(
+                f"scratch.architecture is {self.scratch.architecture!r}, which is not among the architectures "
+                f"{self.architectures}: its result would have nothing to be compared with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _as_released_has_its_own_pixels(self) -> Params:
+        if self.training.protocol == "as_released" and self.training.pixels == "unit":
+            raise ValueError(
+                "training.pixels is 'unit', but training.protocol 'as_released' uses each network's own "
+                "preprocessing: set training.pixels to 'protocol' or 'pretrained'"
+            )
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        ParamsError: the file is absent, is no YAML mapping, or a key or value is refused; names the full key.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not path.is_file():
+        raise ParamsError(f"{path} is not a file: run from the project root, or name a params file with --params")
+    try:
+        content: Any = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from error
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError(f"{path}:\n{_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "(the file)"
+        message = problem["msg"].removeprefix("Value error, ")
+        value = "" if problem["type"] in ("missing", "value_error") else f" (it is {problem['input']!r})"
+        lines.append(f"  {key}: {message}{value}")
+    return "\n".join(lines)

@@ -1,0 +1,137 @@
+"""Where everything lies, relative to the project root (the folder of params.yaml and dvc.yaml).
+
+dvc.yaml spells the same paths; tests/contract holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rijksnet.params import Initialisation, Strategy
+
+PARAMS = Path("params.yaml")
+RESULTS = Path("results")
+PINS = Path("pins")
+CHECKPOINTS = Path(".checkpoints")
+
+
+@dataclass(frozen=True)
+class CollectionPaths:
+    """The files that belong to one collection."""
+
+    collection: str
+
+    @property
+    def root(self) -> Path:
+        return Path("data") / self.collection
+
+    @property
+    def catalogue(self) -> Path:
+        """One row per object and image (see `rijksnet.collections.catalogue.SCHEMA`)."""
+        return self.root / "catalogue.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        """Records that the catalogue leaves out, a reason each."""
+        return self.root / "rejects.csv"
+
+    @property
+    def images(self) -> Path:
+        """Which catalogue image stands in which row of the pixel files."""
+        return self.root / "images.parquet"
+
+    @property
+    def unreadable(self) -> Path:
+        """Images that could not be decoded, a reason each."""
+        return self.root / "unreadable.csv"
+
+    @property
+    def pixels(self) -> Path:
+        """Folder of the memory-mapped pixel files."""
+        return self.root / "pixels"
+
+    def pixels_of_size(self, size: int) -> Path:
+        """uint8 array of shape (N, size, size, 3)."""
+        return self.pixels / f"{size}.npy"
+
+    @property
+    def splits(self) -> Path:
+        """Folder of the splits, one file per challenge."""
+        return self.root / "splits"
+
+    def split(self, challenge: str) -> Path:
+        return self.splits / f"{challenge}.parquet"
+
+    @property
+    def splits_summary(self) -> Path:
+        return self.root / "splits.json"
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """What makes a run: two runs with the same key and the same inputs are the same run."""
+
+    collection: str
+    challenge: str
+    architecture: str
+    strategy: Strategy
+    initialisation: Initialisation
+    seed: int = 0
+
+    def __str__(self) -> str:
+        """`collection/challenge/architecture/strategy-initialisation`, and `-seed<n>` unless the seed is 0."""
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return f"{self.collection}/{self.challenge}/{self.architecture}/{self.strategy}-{self.initialisation}{seed}"
+
+
+@dataclass(frozen=True)
+class RecordPaths:
+    """The files that one run leaves on disk; `run` is written last and marks the record complete."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, key: RunKey) -> RecordPaths:
+        return cls(Path("runs") / str(key))
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "predictions.parquet"
+
+    @property
+    def weights(self) -> Path:
+        return self.root / "weights.safetensors"
+
+
+def imagenet_weights(architecture: str) -> Path:
+    """θ: the weights that transfer starts from."""
+    return Path("weights/imagenet") / f"{architecture}.safetensors"
+
+
+def tuned_weights(challenge: str, architecture: str) -> Path:
+    """θ̂: the source champion's weights, as the target stages read them."""
+    return Path("weights/rijksmuseum") / challenge / f"{architecture}.safetensors"
+
+
+def features(collection: str, architecture: str, initialisation: Initialisation, challenge: str | None) -> Path:
+    """Folder of cached features; θ's serve every challenge, θ̂'s belong to the challenge it was tuned on."""
+    start = initialisation if challenge is None else f"{initialisation}-{challenge}"
+    return Path("features") / collection / f"{architecture}-{start}"
+
+
+def pin(challenge: str, architecture: str) -> Path:
+    """Content identity of a champion."""
+    return PINS / f"{challenge}-{architecture}.json"
