@@ -1,0 +1,78 @@
+"""θ: the weights that transfer starts from, downloaded by timm or taken from a file, in one form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+
+from rijksnet.errors import WeightsError
+from rijksnet.networks import weights
+from rijksnet.networks.architectures import Network, design_as_published, timm_name
+from rijksnet.networks.weights import Design
+
+
+def download(architecture: str, out: Path) -> None:
+    """θ as timm publishes it; the hub client verifies the checksum of what it downloads.
+
+    Raises:
+        WeightsError: timm publishes no weights under this name, or the hub cannot be reached.
+    """
+    design = design_as_published(architecture)
+    if not timm.is_model_pretrained(timm_name(architecture)):
+        raise WeightsError(f"timm publishes no weights for {architecture!r}: name a file under imagenet.file instead")
+    try:
+        pretrained: Any = timm.create_model(timm_name(architecture), pretrained=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"the weights of {architecture!r} could not be downloaded ({error}); try again when the hub can be "
+            "reached, or fetch them elsewhere and name the file under imagenet.file"
+        ) from error
+    _save(pretrained.state_dict(), design, Path(f"timm's {architecture}"), out)
+
+
+def import_file(architecture: str, source: Path, out: Path) -> None:
+    """θ from any safetensors file whose header names its architecture, checked by loading it.
+
+    Raises:
+        WeightsError: the file is damaged, is another architecture's, or its header says too little.
+    """
+    tensors, header = weights.read(source)
+    design = published_design(header, source)
+    if timm_name(design.architecture) != timm_name(architecture):
+        raise WeightsError(
+            f"imagenet.file says that {source} holds {architecture!r}, but its header says {design.architecture!r}"
+        )
+    _save(tensors, design, source, out)
+
+
+def published_design(header: dict[str, str], path: Path) -> Design:
+    """The design in the header of a published file, or of one written here.
+
+    A published file's header has `architecture`, and may have `mean` and `std` (three numbers joined by commas; timm's
+    own otherwise) and `create_kwargs` (`key=value` pairs joined by commas).
+    """
+    if weights.HEADER in header:
+        return weights.design_in(header, path)[0]
+    if "architecture" not in header:
+        raise WeightsError(f"the header of {path} has no `architecture` (it has {sorted(header)}): add it")
+    default = design_as_published(header["architecture"])
+    options = dict(pair.split("=", 1) for pair in header.get("create_kwargs", "").split(",") if pair)
+    return Design(
+        header["architecture"],
+        options,
+        _triple(header["mean"]) if "mean" in header else default.mean,
+        _triple(header["std"]) if "std" in header else default.std,
+    )
+
+
+def _triple(numbers: str) -> tuple[float, float, float]:
+    red, green, blue = (float(number) for number in numbers.split(","))
+    return red, green, blue
+
+
+def _save(tensors: dict[str, Any], design: Design, source: Path, out: Path) -> None:
+    network = Network(design, classes=1, scale="unit")
+    weights.load_backbone(network.backbone, tensors, source)
+    weights.save(out, network.backbone.state_dict(), design, classes=[])

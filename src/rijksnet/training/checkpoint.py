@@ -1,0 +1,77 @@
+"""Checkpoints: what an interrupted run needs to go on as if it had not been interrupted, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rijksnet.training.loop import Epoch
+
+
+@dataclass
+class Progress:
+    """Where a run stands after its last whole epoch."""
+
+    history: list[Epoch] = field(default_factory=list)
+    kept: dict[str, Tensor] = field(default_factory=dict)  #: the weights of the best epoch so far
+    started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    @property
+    def validation_losses(self) -> list[float]:
+        return [epoch.validation_loss for epoch in self.history]
+
+
+@dataclass
+class Checkpoint:
+    """A run's checkpoint on disk; only a run with the same identity resumes from it."""
+
+    folder: Path
+    identity: str  #: digest of everything that determines the run
+    every_s: float = 30.0  #: seconds between two savings at least: many a run is over before the first
+    _saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+        """Restore model, optimiser and random state; a fresh start where there is nothing that fits."""
+        if not self.file.is_file():
+            return Progress()
+        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+        if state["identity"] != self.identity:
+            return Progress()
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        return Progress([Epoch(**epoch) for epoch in state["history"]], state["kept"], state["started_ms"])
+
+    def save(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+        """Save, if the last time is long enough ago; the file is whole at every moment."""
+        if time.monotonic() - self._saved < self.every_s:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_name("checkpoint.partial")
+        torch.save(
+            {
+                "identity": self.identity,
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "history": [asdict(epoch) for epoch in progress.history],
+                "kept": progress.kept,
+                "started_ms": progress.started_ms,
+            },
+            partial,
+        )
+        partial.replace(self.file)
+        self._saved = time.monotonic()
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,54 @@
+"""Where and how precisely networks compute."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from rijksnet.errors import ParamsError
+from rijksnet.params import Training
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision of its convolutions and matrix products; weights stay float32."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def __str__(self) -> str:
+        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def choose(training: Training) -> Compute:
+    """The device and precision that the parameters ask for; `auto` takes the accelerator, and bf16 where it is native.
+
+    Also makes every operation deterministic, so that the same seed gives the same weights, bit for bit.
+
+    Raises:
+        ParamsError: training.device is not there.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; cuBLAS is not else repeatable
+    torch.use_deterministic_algorithms(True)
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = training.device if training.device != "auto" else next(name for name, is_there in there.items() if is_there)
+    if not there[name]:
+        options = [name for name, is_there in there.items() if is_there]
+        raise ParamsError(f"training.device is {name!r}, but this machine has only {options}; or set it to 'auto'")
+    bf16 = training.precision == "bf16" or (training.precision == "auto" and has_native_bf16(name))
+    return Compute(torch.device(name), torch.bfloat16 if bf16 else torch.float32)
+
+
+def has_native_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware; emulated, it would be slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return False

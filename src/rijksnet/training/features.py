@@ -1,0 +1,55 @@
+"""Features of a frozen network: every image of a collection once, shared by all challenges (paper, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rijksnet.networks.architectures import Network, batch_norms
+from rijksnet.params import BatchNorm
+from rijksnet.protocol import BATCH_SIZE
+from rijksnet.training.compute import Compute
+from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
+
+
+def features_file(folder: Path, batch_norm: BatchNorm) -> Path:
+    """The array in a features folder that was computed with these statistics."""
+    return folder / f"{batch_norm}.npy"
+
+
+def extract(
+    network: Network, pixels: NDArray[np.uint8], out: Path, batch_norm: BatchNorm, compute: Compute
+) -> Iterator[int]:
+    """Write the features of all pixels (N, H, W, 3) to `out`, float32 (N, F); yields the images done so far.
+
+    `batch` normalises with the statistics of each batch of 32, as old Keras did while a softmax layer trained on a
+    frozen network; the running statistics stay as they were.
+    """
+    network.eval()
+    if batch_norm == "batch":
+        for layer in batch_norms(network):
+            layer.train()
+            layer.momentum = 0.0  # type: ignore[assignment]  # the running statistics are not to move
+    partial = out.with_name(out.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    features: np.memmap[Any, Any] = np.lib.format.open_memmap(
+        partial, mode="w+", dtype=np.float32, shape=(len(pixels), network.feature_size)
+    )
+    everything = np.arange(len(pixels))
+    examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
+    size = BATCH_SIZE if batch_norm == "batch" else EVALUATION_BATCH_SIZE
+    done = 0
+    for inputs, _ in load(examples, batches_of(everything, size, drop_last=False), compute):
+        with torch.no_grad(), compute.autocast():
+            batch = network.features(inputs).float().cpu().numpy()
+        features[done : done + len(batch)] = batch
+        done += len(batch)
+        yield done
+    features.flush()
+    del features
+    partial.replace(out)
