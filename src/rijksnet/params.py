@@ -67,6 +67,7 @@ class Source(Frozen):
 class Target(Frozen):
     collection: str = Field(description="the collection that weights are transferred to")
     challenges: list[Challenge] = Field(description="challenges to run on it; an empty list leaves the transfer out")
+    architectures: list[str] = Field(description="architectures to transfer; an empty list leaves the transfer out")
 
 
 class Scratch(Frozen):
@@ -122,6 +123,7 @@ class Params(Frozen):
     """Everything in params.yaml."""
 
     collections: dict[str, Collection] = Field(description="the collections, by name")
+    drawn: list[str] = Field(description="the collections with reader `miniature`: DVC cannot pick them out itself")
     source: Source = Field(description="what the first part of the experiment runs on")
     target: Target = Field(description="what the second part, transfer, runs on")
     architectures: list[str] = Field(
@@ -135,6 +137,21 @@ class Params(Frozen):
     splits: Splits = Field(description="the 80/10/10 split")
     training: Training = Field(description="how every run trains")
     tracking: Tracking = Field(description="MLflow")
+
+    def challenges_of(self, collection: str) -> list[Challenge]:
+        """The challenges that a collection is split for, in the order they are listed."""
+        asked: list[Challenge] = []
+        if collection == self.source.collection:
+            asked += self.source.challenges
+        if collection == self.target.collection:
+            asked += self.target.challenges
+        if collection == self.imagenet.pretrain.collection and self.imagenet.pretrain.architectures:
+            asked.append("type")
+        return list(dict.fromkeys(asked))
+
+    def all_architectures(self) -> list[str]:
+        """Every architecture that reads pixels."""
+        return list(dict.fromkeys([*self.architectures, *self.imagenet.pretrain.architectures]))
 
     @model_validator(mode="after")
     def _collections_exist(self) -> Params:
@@ -150,6 +167,20 @@ class Params(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _miniatures_are_drawn(self) -> Params:
+        miniatures = {name for name, one in self.collections.items() if one.reader == "miniature"}
+        if set(self.drawn) != miniatures:
+            raise ValueError(
+                f"drawn is {self.drawn}, but the collections with reader `miniature` are {sorted(miniatures)}"
+            )
+        for name in self.drawn:
+            if self.collections[name].raw != f"data/{name}/raw":
+                raise ValueError(
+                    f"collections.{name}.raw is {self.collections[name].raw!r}, but it is drawn into 'data/{name}/raw'"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _target_follows_source(self) -> Params:
         extra = [c for c in self.target.challenges if c not in self.source.challenges]
         if extra:
@@ -157,6 +188,14 @@ class Params(Frozen):
                 f"target.challenges has {extra}, which source.challenges lacks: θ̂ is tuned on the same challenge of "
                 f"the source; add them to source.challenges {self.source.challenges} or drop them"
             )
+        if bool(self.target.challenges) != bool(self.target.architectures):
+            raise ValueError(
+                f"target.challenges is {self.target.challenges} and target.architectures {self.target.architectures}: "
+                "leave both empty for no transfer, or none"
+            )
+        unknown = [a for a in self.target.architectures if a not in self.architectures]
+        if unknown:
+            raise ValueError(f"target.architectures has {unknown}, which architectures {self.architectures} lacks")
         extra = [c for c in self.scratch.challenges if c not in self.source.challenges]
         if extra:
             raise ValueError(f"scratch.challenges has {extra}, which source.challenges {self.source.challenges} lacks")

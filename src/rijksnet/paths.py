@@ -11,8 +11,12 @@ from pathlib import Path
 from rijksnet.params import Initialisation, Strategy
 
 PARAMS = Path("params.yaml")
+DATA = Path("data")
+RUNS = Path("runs")
 RESULTS = Path("results")
+REGISTERED = RUNS / "registered.json"
 PINS = Path("pins")
+CODE = Path("code")
 CHECKPOINTS = Path(".checkpoints")
 
 
@@ -24,7 +28,7 @@ class CollectionPaths:
 
     @property
     def root(self) -> Path:
-        return Path("data") / self.collection
+        return DATA / self.collection
 
     @property
     def catalogue(self) -> Path:
@@ -93,7 +97,7 @@ class RecordPaths:
 
     @classmethod
     def of(cls, key: RunKey) -> RecordPaths:
-        return cls(Path("runs") / str(key))
+        return cls(RUNS / str(key))
 
     @property
     def run(self) -> Path:
@@ -130,6 +134,20 @@ def features(collection: str, architecture: str, initialisation: Initialisation,
     """Folder of cached features; θ's serve every challenge, θ̂'s belong to the challenge it was tuned on."""
     start = initialisation if challenge is None else f"{initialisation}-{challenge}"
     return Path("features") / collection / f"{architecture}-{start}"
+
+
+def initial_weights(key: RunKey) -> Path:
+    """The weights file that a run starts from; for θ̂, the one tuned on the same challenge of the source."""
+    assert key.initialisation != "random", "random weights come from no file"
+    if key.initialisation == "imagenet":
+        return imagenet_weights(key.architecture)
+    return tuned_weights(key.challenge, key.architecture)
+
+
+def features_of(key: RunKey) -> Path:
+    """The features folder that an off-the-shelf run reads."""
+    challenge = key.challenge if key.initialisation == "rijksmuseum" else None
+    return features(key.collection, key.architecture, key.initialisation, challenge)
 
 
 def pin(challenge: str, architecture: str) -> Path:

@@ -5,7 +5,6 @@ Suffix legend of tensor names: B batch, H height, W width, C channels, Q classes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -57,8 +56,8 @@ def input_size(architecture: str, size: int | Literal["native"]) -> int:
 class Network(nn.Module):
     """A backbone without its own classification head, global average pooling and one softmax layer.
 
-    `forward` takes pixels as they lie on disk, uint8 (B, H, W, 3), and gives logits, float (B, Q). Its weights are those
-    that timm and torch give a new network, until others are loaded.
+    `forward` takes pixels as they lie on disk, uint8 (B, H, W, 3), and gives logits, float (B, Q). Its weights are
+    those that timm and torch give a new network, until others are loaded.
     """
 
     backbone: Any  # timm's models share methods, not a type
@@ -133,8 +132,3 @@ def _note(entered: set[str], child: str, *_: object) -> None:
 def parameter_count(network: nn.Module) -> int:
     """Number of trainable values, the softmax layer among them (Table 2, "Params")."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def batch_norms(network: nn.Module) -> Iterator[nn.Module]:
-    """The batch-normalisation layers of a network."""
-    return (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))

@@ -6,7 +6,6 @@ Backbone tensors keep timm's names, so that any timm model can read them; the so
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rijksnet.errors import WeightsError
+from rijksnet.files import replacing
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same
 #: weights should be the same bytes.
@@ -40,19 +40,12 @@ class Design:
         return cls(content["architecture"], content["options"], tuple(content["mean"]), tuple(content["std"]))
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes: a weights file's content identity."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def save(path: Path, tensors: Mapping[str, Tensor], design: Design, classes: Sequence[str]) -> None:
     """Write weights: the same tensors, design and classes give the same bytes."""
     header = json.dumps({"design": asdict(design), "classes": list(classes)}, ensure_ascii=False, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial, {HEADER: header})
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial, {HEADER: header})
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rijksnet.training.loop import Epoch
+from rijksnet.files import replacing
+from rijksnet.training.epoch import Epoch
 
 
 @dataclass
@@ -57,20 +58,17 @@ class Checkpoint:
         if time.monotonic() - self._saved < self.every_s:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_name("checkpoint.partial")
-        torch.save(
-            {
-                "identity": self.identity,
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-                "history": [asdict(epoch) for epoch in progress.history],
-                "kept": progress.kept,
-                "started_ms": progress.started_ms,
-            },
-            partial,
-        )
-        partial.replace(self.file)
+        state = {
+            "identity": self.identity,
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "history": [asdict(epoch) for epoch in progress.history],
+            "kept": progress.kept,
+            "started_ms": progress.started_ms,
+        }
+        with replacing(self.file) as partial:
+            torch.save(state, partial)
         self._saved = time.monotonic()
 
     def clear(self) -> None:

@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from rijksnet.networks.architectures import Network, batch_norms
+from rijksnet.errors import RecordError
+from rijksnet.networks.weights import Design
 from rijksnet.params import BatchNorm
 from rijksnet.protocol import BATCH_SIZE
 from rijksnet.training.compute import Compute
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
+
+if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from rijksnet.networks.architectures import Network
+
+
+DESCRIPTION = "network.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The network whose features lie in a folder: what a run on them needs to know without building it."""
+
+    design: Design
+    weights: str  #: sha256 of its weights file
+    input_size: int  #: px
+    feature_size: int
+    backbone_parameters: int
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Written last: a features folder without it is not complete."""
+    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
+
+
+def read_description(folder: Path) -> Description:
+    """
+    Raises:
+        RecordError: the folder is absent or not complete.
+    """
+    file = folder / DESCRIPTION
+    if not file.is_file():
+        raise RecordError(f"{folder} holds no complete features: run `rijksnet features`, or `dvc repro`, first")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    return Description(**{**content, "design": Design.from_dict(content["design"])})
 
 
 def features_file(folder: Path, batch_norm: BatchNorm) -> Path:
@@ -32,9 +70,10 @@ def extract(
     """
     network.eval()
     if batch_norm == "batch":
-        for layer in batch_norms(network):
-            layer.train()
-            layer.momentum = 0.0  # type: ignore[assignment]  # the running statistics are not to move
+        for layer in network.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.train()
+                layer.momentum = 0.0  # the running statistics are not to move
     partial = out.with_name(out.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     features: np.memmap[Any, Any] = np.lib.format.open_memmap(

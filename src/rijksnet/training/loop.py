@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
 from rijksnet.training.compute import Compute
+from rijksnet.training.epoch import Epoch
 
 EVALUATION_BATCH_SIZE = 128
 
@@ -33,19 +34,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch measured; losses are mean cross-entropies (nat), accuracies lie in [0,1]."""
-
-    epoch: int  #: from 0
-    time_ms: int  #: when it ended, ms since 1970
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    images_per_s: float  #: while training, validation not counted
 
 
 def fit(

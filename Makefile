@@ -1,0 +1,44 @@
+# `make reproduce` sets everything up and runs the whole experiment; `make test` passes the tests.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(shell sed -n 's/^uv==\([0-9.]*\).*/uv==\1/p' requirements.lock)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help reproduce test setup lint lock ui benchmarks clean
+
+help:           ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
+
+reproduce: setup        ## set up, run the whole experiment on the miniature, print its tables
+	dvc repro
+	rijksnet tables
+
+test: setup             ## set up and run all tests
+	python -m pytest
+
+setup: .venv/ready      ## make .venv with every dependency at its locked version
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), f"RijksNet needs Python 3.11 or 3.12, not {sys.version}: set PYTHON"'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check $(UV)
+	uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+lint: setup             ## ruff and mypy
+	ruff check . && ruff format --check . && mypy
+
+lock: setup             ## resolve requirements.lock anew
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-annotate \
+	  --no-header --quiet --upgrade --output-file requirements.lock
+
+ui: setup               ## the MLflow UI on http://127.0.0.1:5000 (one worker, no job runner: it starts in seconds)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri sqlite:///mlflow.db \
+	  --host 127.0.0.1 --port 5000 --workers 1
+
+benchmarks: setup       ## speed and memory, each against a baseline in the same run
+	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
+
+clean:          ## remove the environment and caches; data, runs and results stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""`python -m rijksnet` is `rijksnet`."""
+
+from rijksnet.cli import main
+
+main()

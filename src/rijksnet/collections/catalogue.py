@@ -1,0 +1,112 @@
+"""The catalogue: one row per object and image of a collection, cleaned; what was left out stands in rejects.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rijksnet.collections.records import Reader, Reason, Record, Reject
+from rijksnet.errors import CollectionError
+from rijksnet.files import replacing
+from rijksnet.paths import CollectionPaths
+
+#: Columns of catalogue.parquet, sorted by (object_id, image). `image` is unique; `file` is relative to the project
+#: root as `raw` is; `offset` and `length` are bytes; label lists are in the museum's order, empty where unknown.
+SCHEMA = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("image", pa.string()),
+        ("file", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("creator", pa.list_(pa.string())),
+        ("type", pa.list_(pa.string())),
+        ("material", pa.list_(pa.string())),
+        ("title", pa.string()),
+        ("rights", pa.string()),
+    ]
+)
+
+LABELS = ("creator", "type", "material")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What `build` found: numbers of objects and images kept, and of rejects by reason."""
+
+    objects: int
+    images: int
+    rejects: dict[Reason, int]
+
+
+def build(reader: Reader, paths: CollectionPaths) -> Counts:
+    """Read a collection and write its catalogue and its rejects.
+
+    Raises:
+        CollectionError: the source cannot be used (see the reader), no image of it can, or one object has two labels.
+    """
+    records, rejects = _sift(reader)
+    counts = Counts(len({r.object_id for r in records}), len(records), dict(Counter(r.reason for r in rejects)))
+    paths.catalogue.unlink(missing_ok=True)  # never an old catalogue beside new rejects
+    _write_rejects(rejects, paths.rejects)
+    if not records:
+        found = ", ".join(f"{n} × {reason}" for reason, n in counts.rejects.items()) or "the table has no rows"
+        raise CollectionError(f"collection {paths.collection!r} has no usable image ({found}): see {paths.rejects}")
+    records.sort(key=lambda record: (record.object_id, record.image))
+    columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
+    with replacing(paths.catalogue) as part:
+        pq.write_table(pa.table(columns, schema=SCHEMA), part)
+    return counts
+
+
+def read_catalogue(path: Path) -> pa.Table:
+    """The catalogue, with the columns of `SCHEMA`.
+
+    Raises:
+        CollectionError: there is none.
+    """
+    if not path.is_file():
+        raise CollectionError(f"{path} is not there: run the stage `catalogue` of this collection first")
+    return pq.read_table(path, schema=SCHEMA)
+
+
+def _sift(items: Iterable[Record | Reject]) -> tuple[list[Record], list[Reject]]:
+    """Records that stay, and rejects with those added that only the whole shows: an image named more than once."""
+    kept: dict[str, Record] = {}
+    first: dict[str, Record] = {}
+    rejects: list[Reject] = []
+    for item in items:
+        if isinstance(item, Reject):
+            rejects.append(item)
+            continue
+        _require_equal_labels(first.setdefault(item.object_id, item), item)
+        owner = kept.setdefault(item.image, item)
+        if owner is item:
+            continue
+        # An image under two objects could stand in two splits at once.
+        reason = Reason.DUPLICATE if owner.object_id == item.object_id else Reason.TAKEN
+        rejects.append(Reject(item.object_id, item.image, reason, f"kept for object {owner.object_id!r}"))
+    return list(kept.values()), rejects
+
+
+def _require_equal_labels(first: Record, record: Record) -> None:
+    for label in LABELS:
+        values = list(getattr(first, label)), list(getattr(record, label))
+        if values[0] != values[1]:
+            raise CollectionError(
+                f"object {record.object_id!r} has two values of {label}: {values[0]} with image {first.image!r} and "
+                f"{values[1]} with image {record.image!r}; give it one, or give the objects different ids"
+            )
+
+
+def _write_rejects(rejects: list[Reject], path: Path) -> None:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["object_id", "image", "reason", "detail"])
+        writer.writerows(astuple(reject) for reject in rejects)

@@ -1,0 +1,103 @@
+"""What training reads: which rows of the pixel files belong to a split, with which labels; and the pixels.
+
+Training stages depend on this module, not on those that write the files: numpy and pyarrow only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rijksnet.errors import CollectionError, SplitError
+from rijksnet.protocol import SPLITS
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """The n images of one split, sorted by (object id, image), and their labels."""
+
+    object_ids: tuple[str, ...]
+    images: tuple[str, ...]
+    rows: NDArray[np.int64]  #: (n,) rows of the pixel files, and of features made from them
+    labels: NDArray[np.int64]  #: (n,) indices into `classes`
+    classes: tuple[str, ...]  #: names, sorted; the same in all three splits
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def load(split: Path, images: Path) -> dict[str, LabelledRows]:
+    """The three splits of a challenge, by name, from splits/<challenge>.parquet and images.parquet.
+
+    Raises:
+        SplitError: there is no such split, or it names images that are not among the packed ones.
+        CollectionError: there is no images.parquet.
+    """
+    if not split.is_file():
+        raise SplitError(f"{split} is not there: run the stage `splits` of this collection first")
+    table = pq.read_table(split).sort_by([("object_id", "ascending"), ("image", "ascending")])
+    packed = read_images(images)
+    row_of = dict(zip(_pairs(packed), packed["row"].to_pylist(), strict=True))
+    pairs = _pairs(table)
+    absent = [pair for pair in pairs if pair not in row_of]
+    if absent:
+        raise SplitError(
+            f"{split} names {len(absent)} images that {images} lacks, the first {absent[0]}: they were made from "
+            "different pixels; run the stages `pixels` and `splits` again"
+        )
+    rows = np.array([row_of[pair] for pair in pairs], dtype=np.int64)
+    classes, labels = np.unique(np.array(table["label"].to_pylist(), dtype=object), return_inverse=True)
+    names = np.array(table["split"].to_pylist(), dtype=object)
+    data = {}
+    for name in SPLITS:
+        at = np.flatnonzero(names == name)
+        chosen = [pairs[i] for i in at]
+        object_ids, image_names = tuple(pair[0] for pair in chosen), tuple(pair[1] for pair in chosen)
+        data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at].astype(np.int64), tuple(classes))
+    return data
+
+
+def digest(data: Mapping[str, LabelledRows]) -> str:
+    """Identity of a split's content, 16 hexadecimal digits: equal if and only if every image has the same split,
+    object and label. Pixel rows do not count: they say where an image lies, not what it is."""
+    lines = sorted(
+        json.dumps([object_id, image, split.classes[label], name], ensure_ascii=False)
+        for name, split in data.items()
+        for object_id, image, label in zip(split.object_ids, split.images, split.labels, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def read_images(path: Path) -> pa.Table:
+    """Which image stands in which row of the pixel files: object_id, image, row (int64).
+
+    Raises:
+        CollectionError: there is none, so the pixels are absent or not complete.
+    """
+    if not path.is_file():
+        raise CollectionError(f"{path} is not there: run the stage `pixels` of this collection first")
+    return pq.read_table(path)
+
+
+def open_pixels(path: Path) -> NDArray[np.uint8]:
+    """A pixel file, memory-mapped for reading: uint8 of shape (N, size, size, 3), RGB, 0 to 255.
+
+    Raises:
+        CollectionError: there is none.
+    """
+    if not path.is_file():
+        raise CollectionError(f"{path} is not there: run the stage `pixels` of this collection with this size first")
+    array: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return array
+
+
+def _pairs(table: pa.Table) -> list[tuple[str, str]]:
+    return list(zip(table["object_id"].to_pylist(), table["image"].to_pylist(), strict=True))

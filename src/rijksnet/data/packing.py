@@ -1,0 +1,93 @@
+"""What a decoding process does: read images, decode them, write them into their rows of the pixel files.
+
+Imports nothing heavier than Pillow and numpy, and sends back only what went wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import NamedTuple
+
+from rijksnet.collections.images import read_image
+from rijksnet.data.decode import UnreadableError, decode
+from rijksnet.errors import CollectionError
+
+#: Larger files are refused unread: none of them is one image of an object.
+MAX_BYTES = 256 * 2**20
+
+
+class Job(NamedTuple):
+    """One image and the row it belongs in."""
+
+    row: int
+    file: str
+    offset: int
+    length: int
+
+
+class Target(NamedTuple):
+    """A pixel file: `header` bytes, then uint8 rows of shape (size, size, 3)."""
+
+    path: str
+    size: int
+    header: int
+
+
+class Problem(NamedTuple):
+    """Why the image of a row is not in the pixel files."""
+
+    row: int
+    reason: str
+    detail: str
+
+
+def start_process() -> None:
+    """Set a decoding process up: it leaves Ctrl-C to its parent, ends with it, and keeps Pillow's warnings quiet."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # what cannot be used is reported; what can be needs no warning
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def pack_batch(jobs: Sequence[Job], targets: Sequence[Target]) -> list[Problem]:
+    """Decode the images of a batch and write each into its row of every target.
+
+    Rows are written through ordinary files, not a memory map, so that a process holds no more than one image.
+    """
+    problems = []
+    with ExitStack() as stack:
+        files = [stack.enter_context(Path(target.path).open("r+b")) for target in targets]
+        for job in jobs:
+            try:
+                squares = decode(_read(job), [target.size for target in targets])
+            except UnreadableError as error:
+                problems.append(Problem(job.row, error.reason, error.detail))
+                continue
+            for target, file, square in zip(targets, files, squares, strict=True):
+                file.seek(target.header + job.row * square.nbytes)
+                file.write(square.tobytes())
+    return problems
+
+
+def _read(job: Job) -> bytes:
+    if job.length > MAX_BYTES:
+        raise UnreadableError("too large", f"{job.length} bytes; at most {MAX_BYTES}")
+    try:
+        return read_image(job.file, job.offset, job.length)
+    except (OSError, CollectionError) as error:
+        raise UnreadableError("cannot be read", str(error)) from None
+
+
+def _end_with(sentinel: int) -> None:
+    """A pool's processes wait for work for ever if their parent is killed: end them with it."""
+    wait([sentinel])
+    os._exit(1)

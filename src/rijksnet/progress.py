@@ -1,0 +1,60 @@
+"""Progress on long work: a bar on a terminal, now and then a line in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LOG_EVERY_S = 15.0
+
+
+class Report(Protocol):
+    def __call__(self, done: int, note: str = "") -> None:
+        """Tell how many are done, and what else is worth showing."""
+
+
+@dataclass
+class _Log:
+    """What stands in for a bar where nobody watches."""
+
+    console: Console
+    what: str
+    total: int
+    logged: float = field(default_factory=time.monotonic)
+
+    def __call__(self, done: int, note: str = "") -> None:
+        now = time.monotonic()
+        if done < self.total and now - self.logged < LOG_EVERY_S:
+            return
+        self.logged = now
+        self.console.print(f"{self.what}: {done}/{self.total} {note}".rstrip(), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Report]:
+    """Show progress of `total` steps on standard error while the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Log(console, what, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", style="cyan"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task(what, total=total, note="")
+
+        def report(done: int, note: str = "") -> None:
+            bars.update(task, completed=done, note=note)
+
+        yield report

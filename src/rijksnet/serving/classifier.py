@@ -1,0 +1,62 @@
+"""A trained network as a museum uses it: image files in, ranked labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from rijksnet.data.decode import decode
+from rijksnet.networks import weights
+from rijksnet.networks.architectures import Network
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A label and its probability, in [0,1]."""
+
+    label: str
+    probability: float
+
+
+class Classifier:
+    """Preprocessing and network in one, as they were trained."""
+
+    def __init__(self, file: Path, input_size: int, scale: Literal["unit", "pretrained"]) -> None:
+        """
+        Args:
+            file: a run's weights.safetensors.
+            input_size: side of the square it was trained on, px.
+            scale: input scale it was trained with.
+
+        Raises:
+            WeightsError: the file is damaged or not a run's.
+        """
+        tensors, header = weights.read(file)
+        design, self.classes = weights.design_in(header, file)
+        self.input_size = input_size
+        self.network = Network(design, len(self.classes), scale).eval()
+        weights.load_backbone(self.network.backbone, tensors, file)
+        weights.load_softmax(self.network.softmax, tensors, file)
+
+    @torch.no_grad()
+    def rank(self, images: Sequence[bytes]) -> list[list[Ranked]]:
+        """All classes of each image, the most probable first.
+
+        Args:
+            images: encoded image files, as a museum keeps them.
+
+        Raises:
+            rijksnet.data.decode.Unreadable: one of them is no readable image.
+        """
+        pixels = np.stack([decode(image, [self.input_size])[0] for image in images])
+        probabilities = self.network(torch.from_numpy(pixels)).softmax(1)
+        order = probabilities.argsort(1, descending=True)
+        return [
+            [Ranked(self.classes[column], row[column].item()) for column in columns]
+            for row, columns in zip(probabilities, order.tolist(), strict=True)
+        ]

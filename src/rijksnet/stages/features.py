@@ -1,0 +1,46 @@
+"""Stages that look at every image once with a frozen network."""
+
+from __future__ import annotations
+
+import time
+
+from rijksnet import paths, protocol
+from rijksnet.data.labelled import open_pixels
+from rijksnet.files import sha256_of
+from rijksnet.networks import weights
+from rijksnet.networks.architectures import Network, input_size, parameter_count
+from rijksnet.params import BatchNorm, Params
+from rijksnet.paths import CollectionPaths
+from rijksnet.progress import progress
+from rijksnet.training import compute
+from rijksnet.training.features import Description, extract, features_file, write_description
+
+
+def features(params: Params, collection: str, architecture: str, challenge: str | None) -> None:
+    """Features of a whole collection from θ, or from the θ̂ that was tuned on `challenge`."""
+    if challenge is None:
+        file = paths.imagenet_weights(architecture)
+        folder = paths.features(collection, architecture, "imagenet", None)
+    else:
+        file = paths.tuned_weights(challenge, architecture)
+        folder = paths.features(collection, architecture, "rijksmuseum", challenge)
+    tensors, header = weights.read(file)
+    design, _ = weights.design_in(header, file)
+    scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)
+    network = Network(design, classes=1, scale=scale)
+    weights.load_backbone(network.backbone, tensors, file)
+    computed = compute.choose(params.training)
+    network.to(computed.device)
+    size = input_size(architecture, params.input_size)
+    pixels = open_pixels(CollectionPaths(collection).pixels_of_size(size))
+    kinds: list[BatchNorm] = ["running"] if params.training.batch_norm == "running" else ["running", "batch"]
+    for kind in kinds:
+        started = time.perf_counter()
+        with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
+            for done in extract(network, pixels, features_file(folder, kind), kind, computed):
+                report(done, f"{done / (time.perf_counter() - started):.0f} images/s on {computed}")
+    softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
+    write_description(
+        folder,
+        Description(design, sha256_of(file), size, network.feature_size, parameter_count(network) - softmax_layer),
+    )

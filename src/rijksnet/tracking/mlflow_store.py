@@ -1,0 +1,291 @@
+"""The tracking store: the one module through which records become MLflow runs.
+
+Runs are identified by the digest of their record, so that publishing twice adds nothing. Metrics keep the times they
+were measured at, which makes writing them again harmless: the store keeps one value per key, step and time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the defaults wait minutes for a server that is away
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+import mlflow
+from filelock import FileLock
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from rijksnet.errors import TrackingError
+from rijksnet.params import Tracking
+from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.tracking import record
+from rijksnet.tracking.lineage import StageLineage
+from rijksnet.tracking.live import Live
+from rijksnet.training.epoch import Epoch
+
+Pictures = Callable[[RecordPaths, record.Run, Path], None]
+Outcome = Literal["added", "completed", "present"]
+
+LOCAL_STORE = "sqlite:///"
+
+
+@dataclass
+class Store:
+    """An open tracking store."""
+
+    client: mlflow.MlflowClient
+    artifacts: str | None  #: where experiments made here keep artifacts; None leaves it to the server
+    _experiments: dict[str, str] = field(default_factory=dict)
+
+    def experiment(self, key: RunKey) -> str:
+        """Id of the experiment that groups the runs of a collection and challenge; made where it is not there."""
+        name = f"{key.collection}/{key.challenge}"
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            self._experiments[name] = found.experiment_id if found else self._create_experiment(name)
+        return self._experiments[name]
+
+    def _create_experiment(self, name: str) -> str:
+        try:
+            return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+        except MlflowException:  # another process was quicker
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def runs(self, key: RunKey, tag: str, value: str) -> list[Any]:
+        """The runs of the key's experiment that carry a tag, the newest first."""
+        return list(self.client.search_runs([self.experiment(key)], f"tags.`{tag}` = '{value}'"))
+
+    def published_run(self, key: RunKey, digest: str) -> str | None:
+        """Id of the complete run of a record."""
+        found = self.runs(key, "record_digest", digest)
+        return next((run.info.run_id for run in found if run.data.tags.get("status") == "completed"), None)
+
+
+def uri(tracking: Tracking) -> str:
+    """The store's address: MLFLOW_TRACKING_URI where it is set (as by `mlflow run`), else the parameter."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri
+
+
+def exists(tracking: Tracking) -> bool:
+    """Whether there is a store to ask; a server may still be away."""
+    at = uri(tracking)
+    return not at.startswith(LOCAL_STORE) or Path(at.removeprefix(LOCAL_STORE)).is_file()
+
+
+def open_store(tracking: Tracking) -> Store:
+    """Open the store; a local one is made where it is not there, by one process while the others wait.
+
+    Processes that first touch a new SQLite file together would break its migrations for good.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+    at = uri(tracking)
+    mlflow.set_tracking_uri(at)
+    mlflow.set_registry_uri(at)
+    try:
+        if not at.startswith(LOCAL_STORE):
+            client = mlflow.MlflowClient(at)
+            client.search_experiments(max_results=1)
+            return Store(client, None)
+        file = Path(at.removeprefix(LOCAL_STORE)).absolute()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            client = mlflow.MlflowClient(at)
+            client.search_experiments(max_results=1)
+        return Store(client, Path(tracking.artifacts).absolute().as_uri())
+    except Exception as error:  # whatever the server, the network or the database answers
+        raise TrackingError(
+            f"the tracking store {at} cannot be used ({type(error).__name__}: {error}); start it, or set tracking.uri "
+            "or MLFLOW_TRACKING_URI. Nothing is lost: `rijksnet publish` brings it up to date from the records"
+        ) from error
+
+
+# --- while a run trains -----------------------------------------------------------------------------------------------
+
+
+def start_live(store: Store, live: Live) -> str:
+    """Id of the run that shows a training in progress; made where a resumed training has none yet."""
+    found = store.runs(live.key, "run_key_live", _live_name(live))
+    if found:
+        run_id = str(found[0].info.run_id)
+        store.client.update_run(run_id, status="RUNNING")
+        return run_id
+    tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
+    run = store.client.create_run(store.experiment(live.key), live.started_ms, tags, run_name(live.key))
+    _log(store, run.info.run_id, params=live.params)
+    return str(run.info.run_id)
+
+
+def _live_name(live: Live) -> str:
+    return f"{live.key} {live.started_ms}"
+
+
+def log_epochs(store: Store, run_id: str, epochs: Iterable[Epoch]) -> None:
+    _log(store, run_id, metrics=_epoch_metrics(epochs))
+
+
+def end_live(store: Store, run_id: str, ended_well: bool) -> None:
+    """Mark the run as finished, its record still to be published, or as failed."""
+    store.client.set_terminated(run_id, "FINISHED" if ended_well else "FAILED")
+    store.client.set_tag(run_id, "status", "trained" if ended_well else "interrupted")
+
+
+# --- afterwards -------------------------------------------------------------------------------------------------------
+
+
+def publish(
+    store: Store, at: RecordPaths, lineage: StageLineage | None, pictures: Pictures, folder: Path
+) -> tuple[str, Outcome]:
+    """Make the store show a record, whole: parameters, metrics, lineage, data, artifacts and the model.
+
+    Args:
+        lineage: what dvc.lock says of the stage that made the record, if one did.
+        pictures: writes artifacts of the run into a folder.
+        folder: an empty folder to build artifacts in.
+
+    Returns:
+        The run's id, and whether it was added, completed (it had been streamed live) or already there.
+    """
+    run, digest = record.read_run(at), record.digest(at)
+    present = store.published_run(run.key, digest)
+    if present:
+        return present, "present"
+    streamed = store.runs(run.key, "run_key_live", f"{run.key} {run.started_ms}") + store.runs(
+        run.key, "record_digest", digest
+    )
+    if streamed:
+        run_id = str(streamed[0].info.run_id)
+    else:
+        made = store.client.create_run(
+            store.experiment(run.key), run.started_ms, _key_tags(run.key) | {"status": "started"}, run_name(run.key)
+        )
+        run_id = str(made.info.run_id)
+    store.client.set_tag(run_id, "record_digest", digest)
+    metrics = [*_epoch_metrics(record.read_history(at.history)), *_final_metrics(at, run)]
+    _log(store, run_id, run.params, metrics, _tags(run, lineage))
+    store.client.log_inputs(run_id, list(_datasets(run, lineage)))
+    pictures(at, run, folder)
+    for path in (at.run, at.history, at.metrics, at.predictions):
+        store.client.log_artifact(run_id, str(path), "record")
+    store.client.log_artifacts(run_id, str(folder))
+    store.client.set_terminated(run_id, "FINISHED", run.ended_ms)
+    store.client.set_tag(run_id, "status", "completed")  # last: what lacks it is published again
+    return run_id, "completed" if streamed else "added"
+
+
+def run_name(key: RunKey) -> str:
+    """What the UI's run list shows inside the experiment `collection/challenge`."""
+    return str(key).split("/", 2)[2]
+
+
+def _key_tags(key: RunKey) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(key).items()} | {"run_key": str(key)}
+
+
+def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
+    tags = {
+        "split_digest": run.digests["split"],
+        "initial_weights_sha256": run.digests["initial_weights"] or "random",
+        "weights_sha256": run.files["weights.safetensors"],
+        **{name: str(value) for name, value in run.lineage.items()},
+    }
+    if run.lineage.get("git_commit"):
+        tags["mlflow.source.git.commit"] = run.lineage["git_commit"]
+    if lineage is not None:
+        tags["dvc_stage"] = lineage.stage
+        tags |= {f"dvc.dep.{path}": md5 for path, md5 in lineage.deps.items()}
+        tags |= {f"dvc.out.{path}": md5 for path, md5 in lineage.outs.items()}
+    return tags
+
+
+def _epoch_metrics(epochs: Iterable[Epoch]) -> list[Metric]:
+    names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_s")
+    return [Metric(name, getattr(epoch, name), epoch.time_ms, epoch.epoch) for epoch in epochs for name in names]
+
+
+def _final_metrics(at: RecordPaths, run: record.Run) -> Iterator[Metric]:
+    measured = json.loads(at.metrics.read_text(encoding="utf-8"))
+    values = {f"test_{name}": value for name, value in measured["test"].items()}
+    values |= {f"best_validation_{name}": value for name, value in measured["validation"].items()}
+    values |= {
+        "test_majority_accuracy": measured["majority_accuracy"],
+        "epochs": measured["epochs"],
+        "best_epoch": run.best_epoch,
+        "parameters": run.parameters,
+        "train_seconds": (run.ended_ms - run.started_ms) / 1000,
+    }
+    return (Metric(name, float(value), run.ended_ms, 0) for name, value in values.items())
+
+
+def _datasets(run: record.Run, lineage: StageLineage | None) -> Iterator[DatasetInput]:
+    """The data a run read, each file or folder with DVC's digest of it."""
+    if lineage is None:
+        return
+    profile = json.dumps({name: run.params[name] for name in run.params if name.endswith("_images")})
+    for path, md5 in lineage.deps.items():
+        if path.startswith(("data/", "features/", "weights/")):
+            source = json.dumps({"path": path, "md5": md5})
+            dataset = Dataset(path, md5, source_type="dvc", source=source, profile=profile)
+            yield DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _log(
+    store: Store,
+    run_id: str,
+    params: dict[str, Any] | None = None,
+    metrics: list[Metric] | None = None,
+    tags: dict[str, str] | None = None,
+) -> None:
+    """Log in batches that every store accepts (1,000 entries, of which at most 100 parameters and 100 tags)."""
+    waiting = metrics or []
+    for start in range(0, len(waiting), 800):
+        store.client.log_batch(run_id, metrics=waiting[start : start + 800])
+    parameters = [Param(name, str(value)) for name, value in (params or {}).items()]
+    entries = [RunTag(name, value) for name, value in (tags or {}).items()]
+    for start in range(0, max(len(parameters), len(entries)), 90):
+        store.client.log_batch(run_id, params=parameters[start : start + 90], tags=entries[start : start + 90])
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+REQUIREMENTS = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow", "pydantic", "safetensors", "rich")
+
+
+def save_model(at: RecordPaths, run: record.Run, folder: Path) -> None:
+    """Write a record's network as an MLflow model into `folder`/model: code and safetensors, never a pickle.
+
+    It takes a table with a column `image` of encoded image files (bytes) and gives labels with their probabilities.
+    """
+    from importlib.metadata import version
+
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    package = Path(__file__).parents[1]
+    signature = ModelSignature(
+        Schema([ColSpec("binary", "image")]),
+        Schema([ColSpec("string", "label"), ColSpec("double", "probability"), ColSpec("string", "ranking")]),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about an input example, which would have to be a museum's image
+        mlflow.pyfunc.save_model(
+            folder / "model",
+            python_model=str(package / "serving" / "model.py"),
+            artifacts={"weights": at.weights.absolute().as_uri()},
+            code_paths=[str(package)],
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            signature=signature,
+            model_config={"input_size": run.params["input_size"], "pixels": run.params["pixels"]},
+        )

@@ -1,0 +1,116 @@
+"""Synthetic records: what a run leaves on disk, with answers that a test can count by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rijksnet import params as rijksnet_params
+from rijksnet.params import Params
+from rijksnet.paths import RunKey
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "reference"
+
+#: Writes a record below a folder: (runs_root, key, correct per test image, classes=…, first_object=…) → its folder.
+WriteRecord = Callable[..., Path]
+
+
+def write_record(
+    runs_root: Path, key: RunKey, correct: Sequence[bool], classes: int = 3, first_object: int = 0, epochs: int = 3
+) -> Path:
+    """A record whose i-th test image is classified rightly where `correct[i]`, and whose validation split has 2 images."""
+    root = runs_root / str(key)
+    root.mkdir(parents=True)
+    labels = np.arange(len(correct)) % classes
+    predicted = np.where(correct, labels, (labels + 1) % classes)
+    accuracy = float(np.mean(correct))
+    _write_predictions(root, labels, predicted, classes, first_object)
+    scores = {"accuracy": accuracy, "top5_accuracy": 1.0, "macro_f1": accuracy, "loss": 1.0}
+    metrics = {
+        "test": {**scores, "n": len(correct)},
+        "validation": {**scores, "n": 2},
+        "majority_accuracy": 0.25,
+        "epochs": epochs,
+        "best_epoch": 1,
+    }
+    (root / "metrics.json").write_text(json.dumps(metrics))
+    steps = np.arange(epochs)
+    history = {"epoch": steps, "time_ms": 1000 * steps, "train_loss": 2.0 - 0.1 * steps, "train_accuracy": 0.1 * steps}
+    history |= {"validation_loss": 2.0 + abs(steps - 1), "validation_accuracy": 0.1 * steps, "images_per_s": 100.0}
+    pd.DataFrame(history).to_csv(root / "history.csv", index=False)
+    run = {
+        "key": asdict(key),
+        "params": {"training.seed": key.seed},
+        "started_ms": 0,
+        "ended_ms": 1,
+        "classes": [f"class {i}" for i in range(classes)],
+        "digests": {"split": "5" * 64, "weights": "a" * 64, "initial_weights": None},
+        "parameters": 23_456_789,
+        "feature_size": 2048,
+        "best_epoch": 1,
+    }
+    (root / "run.json").write_text(json.dumps(run))
+    return root
+
+
+def _write_predictions(root: Path, labels: np.ndarray, predicted: np.ndarray, classes: int, first_object: int) -> None:
+    n = len(labels)
+    probabilities = np.full((n + 2, classes), 0.1 / max(classes - 1, 1), np.float32)
+    probabilities[np.arange(n), predicted] = 0.9
+    flat = pa.array(probabilities.ravel())
+    table = pa.table(
+        {
+            "object_id": [f"object {first_object + i}" for i in range(n)] + ["validation 0", "validation 1"],
+            "image": [f"{first_object + i}.jpg" for i in range(n)] + ["v0.jpg", "v1.jpg"],
+            "split": ["test"] * n + ["validation"] * 2,
+            "label": pa.array([*labels, 0, 0], pa.int16()),
+            "probabilities": pa.FixedSizeListArray.from_arrays(flat, classes),
+        }
+    )
+    pq.write_table(table.take(list(reversed(range(n + 2)))), root / "predictions.parquet")
+
+
+def write_splits(data_root: Path, collection: str, samples: dict[str, tuple[int, list[str]]]) -> None:
+    """splits.json of a collection: challenge → (objects kept, names of the classes kept)."""
+    summary = {
+        challenge: {
+            "labelled": {"objects": objects + 5, "classes": len(classes) + 2},
+            "kept": {"objects": objects, "classes": len(classes)},
+            "digest": f"digest of {challenge}",
+            "class_names": classes,
+        }
+        for challenge, (objects, classes) in samples.items()
+    }
+    folder = data_root / collection
+    folder.mkdir(parents=True)
+    (folder / "splits.json").write_text(json.dumps(summary))
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The project's own params.yaml: drawn collections, test_resnet and test_byobnet, scratch on test_resnet."""
+    return rijksnet_params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def paper_params(params: Params) -> Params:
+    """Two of the paper's networks on collections named as the paper's."""
+    content = params.model_dump()
+    table = {"reader": "table", "raw": "raw", "table": "table.csv", "images": ".", "columns": {}}
+    content["collections"] = {"rijksmuseum": table, "antwerp": table}
+    content["source"] = {"collection": "rijksmuseum", "challenges": ["type", "artist"]}
+    content["target"] = {"collection": "antwerp", "challenges": ["type"]}
+    content["architectures"] = ["inception_v3", "vgg19"]
+    content["imagenet"]["timm"] = ["inception_v3", "vgg19"]
+    content["imagenet"]["pretrain"] |= {"collection": "rijksmuseum", "architectures": []}
+    content["scratch"] = {"architecture": "inception_v3", "challenges": ["type"]}
+    return Params.model_validate(content)
