@@ -38,7 +38,7 @@ class Columns(Frozen):
 class TableCollection(Frozen):
     """Any CSV file plus a folder or tar of images."""
 
-    reader: Literal["table"]
+    reader: Literal["table"] = Field(description="any CSV file plus a folder or tar of images")
     raw: str = Field(description="path of the folder that holds the table and the images")
     table: str = Field(description="path of the CSV file inside `raw` (UTF-8, header line)")
     images: str = Field(description="folder or .tar inside `raw` that holds the images; `.` is `raw` itself")
@@ -49,7 +49,7 @@ class TableCollection(Frozen):
 class MiniatureCollection(Frozen):
     """A collection that RijksNet draws itself: deterministic, and no museum's."""
 
-    reader: Literal["miniature"]
+    reader: Literal["miniature"] = Field(description="drawn by RijksNet itself, deterministic by seed")
     raw: str = Field(description="path of the folder to draw into")
     museum: Literal["rijksmuseum", "antwerp", "photographs"] = Field(description="which world is drawn")
     objects: int = Field(ge=20, description="objects to draw")

@@ -21,9 +21,9 @@ LEVEL = 0.05
 
 #: What the paper claims, by the name that it has in claims.csv.
 STATEMENTS = {
-    "fine tuning beats off the shelf": "Fine tuning a network beats using it off the shelf.",
-    "pretrained beats scratch": "Starting from ImageNet weights beats starting from random ones.",
-    "source weights beat ImageNet's": "On the target, weights tuned on the source (θ̂) beat ImageNet weights (θ).",
+    "fine tuning beats off the shelf": "fine tuning a network beats using it off the shelf",
+    "pretrained beats scratch": "starting from ImageNet weights beats starting from random ones",
+    "source weights beat ImageNet's": "on the target, weights tuned on the source (θ̂) beat ImageNet weights (θ)",
 }
 TUNING, PRETRAINING, TRANSFER = STATEMENTS
 

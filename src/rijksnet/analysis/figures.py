@@ -65,15 +65,16 @@ def learning_curve(history: pd.DataFrame, best_epoch: int, title: str) -> bytes:
         axes.axvline(best_epoch, color=MUTED, linewidth=0.8, linestyle=":")
         mark = f"tested, epoch {best_epoch}: " + (f"{best:.1f} %" if quantity == "accuracy" else f"{best:.3g}")
         axes.plot([best_epoch], [best], "o", color=VALIDATION_COLOUR, markersize=6, label=mark)
-        _axes(axes, f"{quantity.capitalize()}", "epoch", unit)
+        _axes(axes, quantity.capitalize(), "epoch", unit)
         _whole_epochs(axes, len(history))
+        axes.set_ylim(0, 102 if quantity == "accuracy" else None)
         axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     _title(figure, title)
     return _png(figure)
 
 
 def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str], title: str) -> bytes:
-    """A confusion matrix, each row as shares of its label's objects; PNG.
+    """A confusion matrix, each row as shares of its label's images; PNG.
 
     With many classes the most frequent ones are shown and the rest are one row and column; with few, the cells carry
     counts.
@@ -94,7 +95,7 @@ def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str], title: str)
     ticks, small = range(size), 9 if size <= LARGEST_WITH_COUNTS else 7.5
     axes.set_xticks(ticks, [_short(name) for name in names], rotation=50, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, [f"{_short(name)} ({n:,})" for name, n in zip(names, support, strict=True)])
-    _axes(axes, "", "prediction", "label (objects)")
+    _axes(axes, "", "prediction", "label (images)")
     axes.grid(visible=False)
     axes.tick_params(labelsize=small, length=0)
     if size <= LARGEST_WITH_COUNTS:
@@ -130,7 +131,7 @@ def validation_curves(curves: Sequence[Curve], title: str) -> bytes:
             )
         _axes(axes, challenge.capitalize(), "epoch", "validation accuracy (%)" if axes is panels[0] else "")
         _whole_epochs(axes, max(len(curve.accuracy) for curve in shown))
-        axes.set_ylim(0, 100)
+        axes.set_ylim(0, 102)
     handles = _legend(curves, colours)
     figure.legend(
         handles=handles,

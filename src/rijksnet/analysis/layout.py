@@ -46,7 +46,7 @@ class Grid:
 
         table = Table(title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
         for i, heading in enumerate(self.headings):
-            table.add_column(Text(heading), justify="left" if i < self.text_columns else "right")
+            table.add_column(Text(heading), justify="left" if i < self.text_columns else "right", overflow="fold")
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))
         return table
@@ -58,11 +58,9 @@ def grid1(table: pd.DataFrame) -> Grid:
         ("challenge", _text("challenge")),
         ("collection", _text("collection")),
         ("samples N_t", _or(NOT_RUN, _count("samples"))),
-        ("paper", _count("samples_paper")),
-        ("difference", _signed("samples_difference", "{:+,.0f}")),
+        ("paper", _beside("samples", "{:,.0f}")),
         ("classes Q_t", _or(NOT_RUN, _count("classes"))),
-        ("paper", _count("classes_paper")),
-        ("difference", _signed("classes_difference", "{:+,.0f}")),
+        ("paper", _beside("classes", "{:,.0f}")),
         ("classes that the source has too", _number("overlap_percent", "{:.0f} %")),
         ("paper", _text("overlap_paper")),
     ]
@@ -96,7 +94,7 @@ def grid3(table: pd.DataFrame) -> Grid:
 def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
     """One row a comparison: both accuracies, their difference with its interval, p, n and the verdict."""
     headings = ["challenge", "architecture", "strategy", "verdict"]
-    headings += ["accuracy, %", "baseline, %", "difference, points", "p", "test images"]
+    headings += ["accuracy, %", "baseline, %", "difference, points", "p", "images"]
     rows = []
     for verdict in verdicts:
         key, test = verdict.claim.better, verdict.test
@@ -104,9 +102,9 @@ def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
         if test is None:
             row += [NOT_APPLICABLE] * 5
         else:
-            interval = f"{_minus(100 * test.low, '{:+.1f}')} to {_minus(100 * test.high, '{:+.1f}')}"
+            interval = f"{_minus(100 * test.low, '{:+z.1f}')} to {_minus(100 * test.high, '{:+z.1f}')}"
             row += [f"{100 * test.accuracy_a:.1f}", f"{100 * test.accuracy_b:.1f}"]
-            row += [f"{_minus(100 * test.difference, '{:+.1f}')} ({interval})", p_value(test.p), f"{test.n:,}"]
+            row += [f"{_minus(100 * test.difference, '{:+z.1f}')} ({interval})", p_value(test.p), f"{test.n:,}"]
         rows.append(row)
     return Grid(title, headings, rows, text_columns=4)
 
@@ -148,17 +146,29 @@ def _grid(title: str, table: pd.DataFrame, columns: list[Column], text_columns: 
 
 
 def _accuracy(name: str, heading: str) -> list[Column]:
-    """Our accuracy with its interval, the paper's, and the difference where it is stated."""
+    """Our accuracy with its interval, and the paper's."""
 
     def ours(row: Row) -> str:
         if pd.isna(row[f"{name}_run"]):
             return NOT_APPLICABLE
         if pd.isna(row[f"{name}_percent"]):
             return NOT_RUN
-        return f"{row[f'{name}_percent']:.1f} ({row[f'{name}_low']:.1f} to {row[f'{name}_high']:.1f})"
+        return f"{row[f'{name}_percent']:.1f} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
 
-    paper = _number(f"{name}_paper", "{:.1f}")
-    return [(heading, ours), ("paper", paper), ("difference", _signed(f"{name}_difference", "{:+.1f}"))]
+    return [(heading, ours), ("paper", _beside(name, "{:.1f}"))]
+
+
+def _beside(name: str, form: str) -> Callable[[Row], str]:
+    """The paper's figure, and where it is stated ours − the paper's in brackets."""
+
+    def cell(row: Row) -> str:
+        if pd.isna(row[f"{name}_paper"]):
+            return ""
+        difference = row[f"{name}_difference"]
+        stated = "" if pd.isna(difference) else f" ({_minus(difference, form.replace(':', ':+z'))})"
+        return form.format(row[f"{name}_paper"]) + stated
+
+    return cell
 
 
 def _with_scratch(row: Row) -> str:
@@ -167,10 +177,6 @@ def _with_scratch(row: Row) -> str:
 
 def _number(column: str, form: str) -> Callable[[Row], str]:
     return lambda row: "" if pd.isna(row[column]) else form.format(row[column])
-
-
-def _signed(column: str, form: str) -> Callable[[Row], str]:
-    return lambda row: "" if pd.isna(row[column]) else _minus(row[column], form)
 
 
 def _count(column: str) -> Callable[[Row], str]:

@@ -1,6 +1,6 @@
 """Accuracy, F1 and their kin in numpy alone: training calls them every epoch, and importing sklearn costs seconds.
 
-Throughout, `probabilities` is float32 of shape (N, Q) in [0, 1], a row each object; `labels` and `predicted` are
+Throughout, `probabilities` is float32 of shape (N, Q) in [0, 1], a row an image; `labels` and `predicted` are
 integers of shape (N,) in [0, Q). N is at least 1.
 """
 
@@ -37,7 +37,7 @@ def evaluate(probabilities: Floats, labels: Integers) -> dict[str, float]:
     """What a run scores on one split.
 
     Returns:
-        accuracy: share of objects whose most probable class is theirs; of equal classes the first is taken.
+        accuracy: share of images whose most probable class is theirs; of equal classes the first is taken.
         top5_accuracy: share whose class is among the min(5, Q) most probable, ties as above.
         macro_f1: mean F1 over the classes that occur among labels or predictions, as
             `sklearn.metrics.f1_score(average="macro")`; classes that occur in neither do not count.

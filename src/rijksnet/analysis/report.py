@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CURVES = {"source": "validation_curves_source.png", "target": "validation_curves_target.png"}
 
+BRACKETS = "In brackets: 95 % intervals; after the paper's figure, ours − the paper's."
+
 CLAIMS_EXPLAINED = """\
 *holds*: better, with p < 0.05 (exact McNemar test, the same test objects for both runs); *opposite*: worse, with
 p < 0.05; *undecided*: neither. In brackets: the 95 % paired bootstrap interval of the difference. The p-values are not
@@ -31,9 +33,10 @@ chance. Each test compares two trained networks; it does not say how much anothe
 [claims.csv](claims.csv) names the runs compared."""
 
 TABLES_EXPLAINED = """\
-In brackets: the 95 % Wilson interval of an accuracy. *paper*: what Sabatelli et al. (2018) print for the same challenge
-and network, where they have one; a *difference* is stated only on their collections with one of their networks, for
-elsewhere the two measure different things. `reference/` holds all of the paper's figures."""
+In brackets after an accuracy: its 95 % Wilson interval. *paper*: what Sabatelli et al. (2018) print for the same
+challenge and network, where they have one; in brackets after it: ours − the paper's, which is stated only on their
+collections with one of their networks, for elsewhere the two measure different things. `reference/` holds all of the
+paper's figures."""
 
 RUNS_EXPLAINED = """\
 Each accuracy is that of one run; the CSV files name it in the column that ends in `run`. *majority*: what always
@@ -115,8 +118,10 @@ def render_tables(params: Params, runs_root: Path, data_root: Path, reference: P
     grids = [layout.grid1(results.table1), layout.grid2(results.table2)]
     if params.target.challenges:
         grids.append(layout.grid3(results.table3))
-    grids += [layout.claim_grid(STATEMENTS[name], verdicts) for name, verdicts in _by_claim(results.verdicts)]
-    return Group(Text(headline(params)), *(grid.rich() for grid in grids))
+    grids += [
+        layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in _by_claim(results.verdicts)
+    ]
+    return Group(Text(headline(params)), *(grid.rich() for grid in grids), Text(BRACKETS))
 
 
 def headline(params: Params) -> str:
@@ -166,8 +171,8 @@ def _how(seed: int, asked: Sequence[RunKey], runs: Sequence[RunResult]) -> str:
 def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
     tests = sum(verdict.test is not None for verdict in verdicts)
     parts: list[str] = []
-    for name, group in _by_claim(verdicts):
-        parts += [f"### {STATEMENTS[name]}", summary(group), layout.claim_grid(name, group).markdown()]
+    for i, (name, group) in enumerate(_by_claim(verdicts), start=1):
+        parts += [f"### Claim {i}: {STATEMENTS[name]}", summary(group), layout.claim_grid(name, group).markdown()]
     return [*parts, CLAIMS_EXPLAINED.format(tests=tests, chance=LEVEL * tests)]
 
 
@@ -185,12 +190,10 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         others += [f"{counts['not run']} not run"] if counts["not run"] else []
         text = f"**Holds in {counts['holds']} of {total} comparisons; {', '.join(others)}.**"
     differences = [100 * test.difference for test in tests]
-    low, high = (f"{value:+.1f}".replace("-", "−") for value in (min(differences), max(differences)))
-    return (
-        f"{text} The difference is {low} points."
-        if len(tests) == 1
-        else (f"{text} The differences lie between {low} and {high} points.")
-    )
+    low, high = (f"{value:+z.1f}".replace("-", "−") for value in (min(differences), max(differences)))
+    if low == high:
+        return f"{text} {'The' if len(tests) == 1 else 'Each'} difference is {low} points."
+    return f"{text} The differences lie between {low} and {high} points."
 
 
 def _table_text(grid: layout.Grid, file: str) -> list[str]:

@@ -55,8 +55,8 @@ class RunResult:
     """One complete record. Scores are read at once, history and predictions when asked for.
 
     `parameters` counts every weight that fine tuning trains, softmax included; `majority_accuracy` is what always
-    answering the most frequent training class would score on the test split; `best_epoch` (from 0) is that of the tested
-    weights; `settings` are those named in SETTINGS.
+    answering the most frequent training class would score on the test split; `best_epoch` (from 0) is that of the
+    tested weights; `settings` are those named in SETTINGS.
     """
 
     key: RunKey

@@ -26,7 +26,7 @@ class PairedTest:
     Accuracies are shares of the images, `difference` is a − b, and `low` and `high` bound its 95 % paired bootstrap
     interval. `better_a` and `better_b` count the objects of which a and b classify more images rightly; `p` is the
     exact two-sided p-value of these counts, which is McNemar's where an object has one image. Objects, not images, are
-    taken as independent, and each classifier as given: what another seed would have trained is not part of the question.
+    taken as independent, and each classifier as given: what another seed would have trained is another question.
     """
 
     n: int

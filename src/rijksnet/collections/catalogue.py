@@ -44,6 +44,10 @@ class Counts:
     images: int
     rejects: dict[Reason, int]
 
+    def __str__(self) -> str:
+        left_out = ", ".join(f"{n} × {reason}" for reason, n in self.rejects.items()) or "nothing"
+        return f"{self.images} images of {self.objects} objects; left out: {left_out}"
+
 
 def build(reader: Reader, paths: CollectionPaths) -> Counts:
     """Read a collection and write its catalogue and its rejects.
@@ -56,8 +60,7 @@ def build(reader: Reader, paths: CollectionPaths) -> Counts:
     paths.catalogue.unlink(missing_ok=True)  # never an old catalogue beside new rejects
     _write_rejects(rejects, paths.rejects)
     if not records:
-        found = ", ".join(f"{n} × {reason}" for reason, n in counts.rejects.items()) or "the table has no rows"
-        raise CollectionError(f"collection {paths.collection!r} has no usable image ({found}): see {paths.rejects}")
+        raise CollectionError(f"collection {paths.collection!r} has no usable image ({counts}): see {paths.rejects}")
     records.sort(key=lambda record: (record.object_id, record.image))
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
     with replacing(paths.catalogue) as part:

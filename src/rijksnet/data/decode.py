@@ -92,4 +92,4 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     grey = np.asarray(image)
     if grey.min() < 0 or grey.max() > 0xFFFF:
         raise UnreadableError("damaged", f"grey values from {grey.min()} to {grey.max()} have no known range")
-    return Image.fromarray(np.rint(grey / 257).astype(np.uint8))
+    return Image.fromarray(((grey.astype(np.uint32) + 128) // 257).astype(np.uint8))  # 65535 = 257 · 255

@@ -39,6 +39,10 @@ class Counts:
     images: int
     unreadable: dict[str, int]
 
+    def __str__(self) -> str:
+        unreadable = ", ".join(f"{n} × {reason}" for reason, n in self.unreadable.items()) or "none"
+        return f"{self.images} images packed; unreadable: {unreadable}"
+
 
 def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = None) -> Counts:
     """Decode the catalogue's images (see `rijksnet.data.decode`) and write them, stretched to each size (px).
@@ -57,11 +61,10 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
         targets = _create(folder, catalogue.num_rows, sorted(set(sizes)))
         problems = _decode_all(catalogue, targets, workers or _cores(), paths.collection)
         _write_unreadable(catalogue, problems, paths.unreadable)
-        reasons = dict(Counter(problem.reason for problem in problems))
-        if len(problems) == catalogue.num_rows:
+        counts = Counts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
+        if not counts.images:
             raise CollectionError(
-                f"collection {paths.collection!r} has no readable image among {catalogue.num_rows} "
-                f"({', '.join(f'{n} × {reason}' for reason, n in reasons.items())}): see {paths.unreadable}"
+                f"collection {paths.collection!r} has no readable image ({counts}): see {paths.unreadable}"
             )
         rows = _rows_without_gaps(catalogue.num_rows, [problem.row for problem in problems])
         for target in targets:
@@ -70,7 +73,7 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
     images = catalogue.select(["object_id", "image"]).append_column("row", pa.array(rows)).filter(keep)
     with replacing(paths.images) as part:
         pq.write_table(images, part)
-    return Counts(images.num_rows, reasons)
+    return counts
 
 
 def _cores() -> int:

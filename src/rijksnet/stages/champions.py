@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 
 from rijksnet import paths
 from rijksnet.errors import TrackingError
@@ -45,7 +46,7 @@ def champions(params: Params) -> None:
             )
         else:
             why = away if store is None else "the registry does not know the pinned version; `rijksnet publish` adds it"
-            console.print(f"[yellow]warning[/]: {name}: keeping the pin {pin.weights_sha256[:12]}…: {why}")
+            console.print(f"[yellow]warning[/]: {name}: keeping the pin {pin.weights_sha256[:12]}…: {escape(why)}")
 
 
 def tuned(params: Params, challenge: str, architecture: str) -> None:

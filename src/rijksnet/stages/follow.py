@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
@@ -34,4 +35,5 @@ def follow(params: Params, file: Path) -> None:
         mlflow_store.end_live(store, run_id, ended_well=sys.stdin.readline().strip() == "done")
     except Exception as error:  # whatever the store answers: the run itself must not suffer
         told = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning[/]: {live.key} is not shown live: {told}")
+        message = escape(f"{live.key} is not shown live: {told}")
+        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning[/]: {message}")

@@ -17,11 +17,11 @@ PACKAGE = Path(__file__).parents[1]
 
 #: The modules whose functions the commands of a group of stages call.
 ENTRY_POINTS = {
-    "draw": ["rijksnet.collections.miniature"],
+    "draw": ["rijksnet.collections.miniature", "rijksnet.paths"],
     "catalogue": ["rijksnet.collections.catalogue", "rijksnet.collections.readers"],
-    "pixels": ["rijksnet.data.pixels"],
+    "pixels": ["rijksnet.data.pixels", "rijksnet.networks.architectures"],
     "splits": ["rijksnet.data.splits"],
-    "theta": ["rijksnet.networks.theta"],
+    "theta": ["rijksnet.networks.theta", "rijksnet.paths"],
     "features": ["rijksnet.stages.features"],
     "train": ["rijksnet.stages.train"],
     "champions": ["rijksnet.stages.champions"],
@@ -40,15 +40,24 @@ def write_manifests(folder: Path = CODE) -> None:
 
 
 def closure(module: str) -> set[Path]:
-    """Files of a module and of all that it imports of this package, wherever the import stands."""
+    """Files of a module and of all that it imports of this package, wherever the import stands.
+
+    Importing a module runs the packages that hold it, so that these are among them.
+    """
     seen: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += imports(name)
+            waiting += [*imports(name), *packages_of(name)]
     return {file for file in map(file_of, seen) if file is not None}
+
+
+def packages_of(module: str) -> list[str]:
+    """`a` and `a.b` of `a.b.c`."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 @cache
@@ -76,7 +85,10 @@ class _Imports(ast.NodeVisitor):
         self.found: set[str] = set()
 
     def visit_If(self, node: ast.If) -> None:
-        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for otherwise in node.orelse:
+                self.visit(otherwise)
+        else:
             self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:

@@ -92,17 +92,15 @@ def open_store(tracking: Tracking) -> Store:
         TrackingError: the store cannot be reached.
     """
     at = uri(tracking)
-    mlflow.set_tracking_uri(at)
-    mlflow.set_registry_uri(at)
     try:
         if not at.startswith(LOCAL_STORE):
-            client = mlflow.MlflowClient(at)
+            client = mlflow.MlflowClient(at, at)
             client.search_experiments(max_results=1)
             return Store(client, None)
         file = Path(at.removeprefix(LOCAL_STORE)).absolute()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock"):
-            client = mlflow.MlflowClient(at)
+            client = mlflow.MlflowClient(at, at)
             client.search_experiments(max_results=1)
         return Store(client, Path(tracking.artifacts).absolute().as_uri())
     except Exception as error:  # whatever the server, the network or the database answers
@@ -121,6 +119,7 @@ def start_live(store: Store, live: Live) -> str:
     if found:
         run_id = str(found[0].info.run_id)
         store.client.update_run(run_id, status="RUNNING")
+        store.client.set_tag(run_id, "status", "started")
         return run_id
     tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
     run = store.client.create_run(store.experiment(live.key), live.started_ms, tags, run_name(live.key))
@@ -146,7 +145,7 @@ def end_live(store: Store, run_id: str, ended_well: bool) -> None:
 
 
 def publish(
-    store: Store, at: RecordPaths, lineage: StageLineage | None, pictures: Pictures, folder: Path
+    store: Store, at: RecordPaths, run: record.Run, lineage: StageLineage | None, pictures: Pictures, folder: Path
 ) -> tuple[str, Outcome]:
     """Make the store show a record, whole: parameters, metrics, lineage, data, artifacts and the model.
 
@@ -158,7 +157,7 @@ def publish(
     Returns:
         The run's id, and whether it was added, completed (it had been streamed live) or already there.
     """
-    run, digest = record.read_run(at), record.digest(at)
+    digest = record.digest(at)
     present = store.published_run(run.key, digest)
     if present:
         return present, "present"
@@ -167,12 +166,11 @@ def publish(
     )
     if streamed:
         run_id = str(streamed[0].info.run_id)
+        store.client.set_tag(run_id, "record_digest", digest)
     else:
-        made = store.client.create_run(
-            store.experiment(run.key), run.started_ms, _key_tags(run.key) | {"status": "started"}, run_name(run.key)
-        )
+        tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
+        made = store.client.create_run(store.experiment(run.key), run.started_ms, tags, run_name(run.key))
         run_id = str(made.info.run_id)
-    store.client.set_tag(run_id, "record_digest", digest)
     metrics = [*_epoch_metrics(record.read_history(at.history)), *_final_metrics(at, run)]
     _log(store, run_id, run.params, metrics, _tags(run, lineage))
     store.client.log_inputs(run_id, list(_datasets(run, lineage)))

@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -158,7 +159,7 @@ def fetch_weights(pin: Pin, out: Path, open_registry: Any) -> str:
         TrackingError: nowhere.
     """
     for at in record.find():
-        if record.read_run(at).files[at.weights.name] == pin.weights_sha256:
+        if at.weights.is_file() and sha256_of(at.weights) == pin.weights_sha256:
             with replacing(out) as partial:
                 shutil.copyfile(at.weights, partial)
             return str(at.root)
@@ -166,11 +167,10 @@ def fetch_weights(pin: Pin, out: Path, open_registry: Any) -> str:
     name = model_name(pin.challenge, pin.architecture)
     for version in versions(store, name):
         if version.tags.get("weights_sha256") == pin.weights_sha256:
-            folder = Path(store.client.download_artifacts(version.run_id, "model/artifacts"))
-            file = folder / "weights.safetensors"
-            if sha256_of(file) != pin.weights_sha256:
-                raise TrackingError(f"version {version.version} of {name} does not hold the weights that it names")
-            with replacing(out) as partial:
+            with TemporaryDirectory() as folder, replacing(out) as partial:
+                file = store.client.download_artifacts(version.run_id, "model/artifacts/weights.safetensors", folder)
+                if sha256_of(Path(file)) != pin.weights_sha256:
+                    raise TrackingError(f"version {version.version} of {name} does not hold the weights that it names")
                 shutil.copyfile(file, partial)
             return f"version {version.version} of {name}"
     raise TrackingError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,12 @@ from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
 ROOT = Path(__file__).parents[3]
-REFERENCE = ROOT / "reference"
-
-#: Writes a record below a folder: (runs_root, key, correct per test image, classes=…, first_object=…) → its folder.
-WriteRecord = Callable[..., Path]
 
 
-def write_record(
+def _write_record(
     runs_root: Path, key: RunKey, correct: Sequence[bool], classes: int = 3, first_object: int = 0, epochs: int = 3
 ) -> Path:
-    """A record whose i-th test image is classified rightly where `correct[i]`, and whose validation split has 2 images."""
+    """A record whose i-th test image is classified rightly where `correct[i]`, and 2 validation images."""
     root = runs_root / str(key)
     root.mkdir(parents=True)
     labels = np.arange(len(correct)) % classes
@@ -49,11 +46,12 @@ def write_record(
     pd.DataFrame(history).to_csv(root / "history.csv", index=False)
     run = {
         "key": asdict(key),
-        "params": {"training.seed": key.seed},
+        "params": {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "input_size": 64},
         "started_ms": 0,
         "ended_ms": 1,
         "classes": [f"class {i}" for i in range(classes)],
-        "digests": {"split": "5" * 64, "weights": "a" * 64, "initial_weights": None},
+        "digests": {"split": "5" * 64, "initial_weights": "b" * 64},
+        "files": {"weights.safetensors": "a" * 64},
         "parameters": 23_456_789,
         "feature_size": 2048,
         "best_epoch": 1,
@@ -79,7 +77,7 @@ def _write_predictions(root: Path, labels: np.ndarray, predicted: np.ndarray, cl
     pq.write_table(table.take(list(reversed(range(n + 2)))), root / "predictions.parquet")
 
 
-def write_splits(data_root: Path, collection: str, samples: dict[str, tuple[int, list[str]]]) -> None:
+def _write_splits(data_root: Path, collection: str, samples: dict[str, tuple[int, list[str]]]) -> None:
     """splits.json of a collection: challenge → (objects kept, names of the classes kept)."""
     summary = {
         challenge: {
@@ -95,6 +93,34 @@ def write_splits(data_root: Path, collection: str, samples: dict[str, tuple[int,
     (folder / "splits.json").write_text(json.dumps(summary))
 
 
+@pytest.fixture
+def runs_root(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def write_record(runs_root: Path) -> Callable[..., Path]:
+    """`_write_record` into runs_root: (key, correct, classes=…, first_object=…, epochs=…) → the record's folder."""
+    return partial(_write_record, runs_root)
+
+
+@pytest.fixture
+def write_splits(data_root: Path) -> Callable[..., None]:
+    """`_write_splits` into data_root: (collection, challenge → (objects, class names))."""
+    return partial(_write_splits, data_root)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The project's own copy of the paper's figures."""
+    return ROOT / "reference"
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The project's own params.yaml: drawn collections, test_resnet and test_byobnet, scratch on test_resnet."""
@@ -108,7 +134,8 @@ def paper_params(params: Params) -> Params:
     table = {"reader": "table", "raw": "raw", "table": "table.csv", "images": ".", "columns": {}}
     content["collections"] = {"rijksmuseum": table, "antwerp": table}
     content["source"] = {"collection": "rijksmuseum", "challenges": ["type", "artist"]}
-    content["target"] = {"collection": "antwerp", "challenges": ["type"]}
+    content["drawn"] = []
+    content["target"] = {"collection": "antwerp", "challenges": ["type"], "architectures": ["inception_v3", "vgg19"]}
     content["architectures"] = ["inception_v3", "vgg19"]
     content["imagenet"]["timm"] = ["inception_v3", "vgg19"]
     content["imagenet"]["pretrain"] |= {"collection": "rijksmuseum", "architectures": []}

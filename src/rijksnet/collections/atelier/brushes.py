@@ -42,7 +42,8 @@ def ellipse(x: float, y: float, rx: float, ry: float | None = None, corners: int
 def star(x: float, y: float, radius: float, tips: int, waist: float = 0.4) -> Points:
     points = ellipse(0, 0, radius, corners=2 * tips)
     points[1::2] *= waist
-    return points + np.array((x, y))
+    points += (x, y)
+    return points
 
 
 def blob(rng: np.random.Generator, radius: float, roughness: float = 0.25) -> Points:
@@ -224,7 +225,7 @@ class Pen(Canvas):
         self._ground = image.copy()
         # The ground's relief, that shows through paint: its brightness over the brightest.
         grey = image.convert("L")
-        brightest = max(1, grey.getextrema()[1])
+        brightest = max(1, int(np.asarray(grey).max()))
         relief = grey.point([min(255, 70 + v * 185 // brightest) for v in range(256)])
         self._relief = Image.merge("RGB", (relief, relief, relief))
         self._hatchings: dict[int, Image.Image] = {}

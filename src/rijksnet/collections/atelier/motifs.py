@@ -40,7 +40,7 @@ def _painting(pen: Pen, shapes: list[Shape]) -> None:
         pen.polygon(bar, gilt)
     for inset, light in ((0.98, 1.35), (0.85, 0.55)):
         edge = rectangle(-inset, -inset, inset, inset)
-        pen.line(np.concatenate([edge, edge[:1]]), shade(gilt, light), 4)  # type: ignore[arg-type]
+        pen.line(np.concatenate([edge, edge[:1]]), shade(gilt, light), 4)
 
 
 def _lines(pen: Pen, left: float, right: float, top: float, step: float) -> None:

@@ -19,6 +19,7 @@ from rijksnet.collections.atelier.brushes import (
     lift,
     noise,
     rectangle,
+    shade,
     star,
     texture,
     to_image,
@@ -116,12 +117,12 @@ def fish(rng: Rng) -> list[Part]:
 
 def leaf(rng: Rng) -> list[Part]:
     colour = _near(rng, rng.choice([0.3, 0.12, 0.05]), 0.7, 0.6)
-    vein = tuple(int(0.6 * c) for c in colour)
+    vein = shade(colour, 0.6)
     y = np.linspace(-0.85, 0.75, 20)
     half = 0.45 * np.sin(np.pi * (y + 0.85) / 1.6) ** 0.8
     blade = np.concatenate([np.stack([half, y], axis=1), np.stack([-half, y], axis=1)[::-1]])
     veins = [_bar((0, y), (side * 0.3, y - 0.22), 0.04) for y in (-0.2, 0.1, 0.4) for side in (-1, 1)]
-    return [(blade, colour), *((v, vein) for v in [_bar((0, -0.8), (0, 1), 0.06), *veins])]  # type: ignore[list-item]
+    return [(blade, colour), *((v, vein) for v in [_bar((0, -0.8), (0, 1), 0.06), *veins])]
 
 
 def car(rng: Rng) -> list[Part]:
@@ -178,10 +179,10 @@ def starfish(rng: Rng) -> list[Part]:
     return [(star(0, 0, 0.95, 5, 0.38), colour), *((d, (236, 206, 170)) for d in dots)]
 
 
-THINGS: dict[str, Callable[[Rng], list[Part]]] = {
-    f.__name__: f
-    for f in (ball, apple, orange, cup, tree, conifer, house, fish, leaf, car, umbrella, mushroom, blossom, key, ladder)
-} | {"starfish": starfish}
+_THINGS: tuple[Callable[[Rng], list[Part]], ...] = (
+    ball, apple, orange, cup, tree, conifer, house, fish, leaf, car, umbrella, mushroom, blossom, key, ladder, starfish,
+)  # fmt: skip
+THINGS = {thing.__name__: thing for thing in _THINGS}
 
 # --- surfaces that fill the picture ----------------------------------------------------------------------------------
 
@@ -189,17 +190,15 @@ THINGS: dict[str, Callable[[Rng], list[Part]]] = {
 def bricks(canvas: Canvas, rng: Rng) -> None:
     clay, height = _near(rng, 0.03, 0.55, 0.6), rng.uniform(0.2, 0.3)
     canvas.polygon(rectangle(-3, -3, 3, 3), (176, 170, 160))
-    for row, y in enumerate(np.arange(-1.6, 1.6, height)):
-        for x in np.arange(-1.8, 1.8, 2.2 * height) + 1.1 * height * (row % 2):
-            tint = rng.uniform(0.75, 1.1)
-            brick: Colour = tuple(min(255, int(tint * c)) for c in clay)  # type: ignore[assignment]
-            canvas.polygon(rectangle(x, y, x + 2.05 * height, y + 0.82 * height), brick)
+    for row, y in enumerate(np.arange(-2, 2, height)):
+        for x in np.arange(-2.4, 2.4, 2.2 * height) + 1.1 * height * (row % 2):
+            canvas.polygon(rectangle(x, y, x + 2.05 * height, y + 0.82 * height), shade(clay, rng.uniform(0.75, 1.1)))
 
 
 def fence(canvas: Canvas, rng: Rng) -> None:
     wood, step = _any(rng, 0.7), rng.uniform(0.26, 0.4)
     for y in (-0.4, 0.5):
-        canvas.polygon(rectangle(-2, y, 2, y + 0.14), tuple(int(0.7 * c) for c in wood))  # type: ignore[arg-type]
+        canvas.polygon(rectangle(-2, y, 2, y + 0.14), shade(wood, 0.7))
     for x in np.arange(-1.8, 1.8, step):
         right = x + 0.6 * step
         canvas.polygon(np.array([(x, 2), (x, -0.7), ((x + right) / 2, -0.9), (right, -0.7), (right, 2)]), wood)
@@ -264,26 +263,28 @@ def grass(canvas: Canvas, rng: Rng) -> None:
         canvas.line(np.array([(x, y), tip]), _near(rng, green, 0.6, 0.55), rng.uniform(3, 6))
 
 
-SURFACES: dict[str, Callable[[Canvas, Rng], None]] = {
-    f.__name__: f for f in (bricks, fence, zebra, ripples, pebbles, plaid, net, rain, grass)
-}
+_SURFACES: tuple[Callable[[Canvas, Rng], None], ...] = (
+    bricks, fence, zebra, ripples, pebbles, plaid, net, rain, grass,
+)  # fmt: skip
+SURFACES = {surface.__name__: surface for surface in _SURFACES}
 
 
 def snapshot(name: str, place: Points, rng: Rng) -> Image.Image:
     """A canvas that shows the named thing or surface at the given place, before a background of its own."""
-    grain = rng.uniform(0.02, 0.1)
-    scene = texture(Ground(_any(rng, rng.uniform(0.35, 0.75)), mottle=rng.uniform(0.05, 0.3), grain=grain), rng)
+    tint = colour_of(rng.random(), rng.uniform(0.05, 0.55), rng.uniform(0.35, 0.85))
+    scene = texture(Ground(tint, mottle=rng.uniform(0.05, 0.25), grain=rng.uniform(0.02, 0.1)), rng)
     if name in SURFACES:
         SURFACES[name](Canvas(scene, place), rng)
-        pixels = (
-            np.asarray(scene, dtype=np.float32) * (1 + 0.1 * noise(rng, 40, 40) + 0.04 * noise(rng, 4, 4))[..., None]
-        )
-        return to_image(pixels)
+        return _worn(scene, rng, 0.1)
     parts = THINGS[name](rng)
     layer = Canvas(Image.new("RGB", (CANVAS, CANVAS)), place)
     for points, colour in parts:
         layer.polygon(points, colour)
-    worn = (
-        np.asarray(layer.image, dtype=np.float32) * (1 + 0.05 * noise(rng, 12, 12) + 0.03 * noise(rng, 4, 4))[..., None]
-    )
-    return lift(scene, to_image(worn), layer.mask(*(p for p, _ in parts)), roundness=rng.uniform(0.2, 0.7))
+    mask = layer.mask(*(points for points, _ in parts))
+    return lift(scene, _worn(layer.image, rng, 0.05), mask, roundness=rng.uniform(0.2, 0.7))
+
+
+def _worn(image: Image.Image, rng: Rng, wear: float) -> Image.Image:
+    """The image, its brightness uneven in blotches and in grain."""
+    unevenness = 1 + wear * noise(rng, 40, 40) + 0.035 * noise(rng, 4, 4)
+    return to_image(np.asarray(image, dtype=np.float32) * unevenness[..., None])

@@ -53,7 +53,12 @@ def seascape(rng: Rng) -> list[Shape]:
     waves = np.concatenate([wavy(rng, sea, 0.03), [(1, 1), (-1, 1)]])
     ship: list[Shape] = [(hull, 3), (rectangle(-0.03, -1.15, 0.03, -0.1), 3), (sails[0], 0), (sails[1], 1)]
     cloud = blob(rng, 0.25) + np.array((rng.uniform(-0.7, 0.7), -0.7))
-    return [(rectangle(-1, -1, 1, 1), 0), (cloud, 1), (waves, 2), *((p * size + np.array((x, sea)), t) for p, t in ship)]
+    return [
+        (rectangle(-1, -1, 1, 1), 0),
+        (cloud, 1),
+        (waves, 2),
+        *((p * size + np.array((x, sea)), t) for p, t in ship),
+    ]
 
 
 def portrait(rng: Rng) -> list[Shape]:
@@ -89,7 +94,7 @@ def flowers(rng: Rng) -> list[Shape]:
 
 def bird(rng: Rng) -> list[Shape]:
     shapes: list[Shape] = [
-        (rectangle(-1, -1, 1, 1), int(rng.integers(0, 2))),
+        (rectangle(-1, -1, 1, 1), 0),
         (np.array([(-0.9, 0.62), (0.9, 0.5), (0.9, 0.6), (-0.9, 0.74)]), 3),
         (np.array([(0.3, 0.0), (0.95, 0.2), (0.9, 0.42)]), 3),
         (ellipse(0, 0.1, 0.52, 0.36), 1),

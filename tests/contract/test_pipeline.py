@@ -1,0 +1,198 @@
+"""dvc.yaml says what the code does: code, data and parameters of each stage, and the paths it writes."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from rijksnet import params as params_module
+from rijksnet.params import Params, load
+from rijksnet.paths import RecordPaths, RunKey, features_of, initial_weights
+from rijksnet.tracking.code import ENTRY_POINTS, PACKAGE, closure, file_of
+
+ROOT = Path(__file__).parents[2]
+DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def stages() -> dict[str, dict[str, Any]]:
+    """Stages by group name, `foreach` and `matrix` opened."""
+    return {name: stage.get("do", stage) for name, stage in DVC_YAML.items()}
+
+
+def group_of(stage: dict[str, Any]) -> str | None:
+    """The manifest of modules that a stage depends on."""
+    found = [re.fullmatch(r"code/(\w+)\.txt", dep) for dep in stage["deps"]]
+    names = [match.group(1) for match in found if match]
+    assert len(names) <= 1
+    return names[0] if names else None
+
+
+def command_imports(command: str) -> set[str]:
+    """What the function behind a command imports when it runs, itself or through a helper of the same module."""
+    tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found: set[str] = set()
+    waiting, seen = [command], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.ImportFrom):
+                found.add(str(node.module))
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                waiting.append(node.func.id)
+    return {name for name in found if name.startswith("rijksnet.")}
+
+
+@pytest.mark.parametrize("name", [name for name in DVC_YAML if name != "code"])
+def test_a_stage_depends_on_all_the_code_it_runs(name: str) -> None:
+    stage = stages()[name]
+    group = group_of(stage)
+    assert group in ENTRY_POINTS, f"{name} depends on no manifest of modules"
+    covered = set().union(*map(closure, ENTRY_POINTS[group]))
+    command = stage["cmd"].split()[1]
+    modules = [module for module in command_imports(command) if file_of(module) is not None]
+    assert modules, f"{command} runs nothing"
+    for module in modules:
+        missing = closure(module) - covered
+        assert not missing, f"{name}: code/{group}.txt lacks {sorted(path.name for path in missing)}"
+
+
+def test_a_change_to_a_figure_retrains_nothing() -> None:
+    trained = set().union(*map(closure, ENTRY_POINTS["train"]))
+    for module in ("analysis/figures.py", "analysis/report.py", "tracking/mlflow_store.py", "collections/miniature.py"):
+        assert PACKAGE / module not in trained
+    assert PACKAGE / "training" / "loop.py" in trained
+
+
+def test_every_manifest_has_a_stage() -> None:
+    assert {group_of(stage) for name, stage in stages().items() if name != "code"} == set(ENTRY_POINTS)
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+ITEM = {"item.challenge": "type", "item.architecture": "test_resnet"}
+
+
+def filled(template: str, chosen: Params) -> str:
+    values = ITEM | {
+        "source.collection": chosen.source.collection,
+        "target.collection": chosen.target.collection,
+        "scratch.architecture": chosen.scratch.architecture,
+        "imagenet.pretrain.collection": chosen.imagenet.pretrain.collection,
+    }
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: values[match.group(1)], template)
+
+
+def paths_in(entries: list[Any]) -> set[str]:
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("stage", "where", "strategy", "initialisation"),
+    [
+        ("off_the_shelf", "source", "off_the_shelf", "imagenet"),
+        ("fine_tuning", "source", "fine_tuning", "imagenet"),
+        ("scratch", "source", "scratch", "random"),
+        ("pretrain", "pretrain", "scratch", "random"),
+        ("target_off_the_shelf", "target", "off_the_shelf", "imagenet"),
+        ("target_tuned_off_the_shelf", "target", "off_the_shelf", "rijksmuseum"),
+        ("target_fine_tuning", "target", "fine_tuning", "imagenet"),
+        ("target_tuned_fine_tuning", "target", "fine_tuning", "rijksmuseum"),
+    ],
+)
+def test_a_training_stage_reads_and_writes_what_its_run_does(
+    stage: str, where: str, strategy: Any, initialisation: Any
+) -> None:
+    chosen = load(ROOT / "params.yaml")
+    collection = {
+        "source": chosen.source.collection,
+        "target": chosen.target.collection,
+        "pretrain": chosen.imagenet.pretrain.collection,
+    }[where]
+    key = RunKey(collection, "type", "test_resnet", strategy, initialisation)
+    at = RecordPaths.of(key)
+    content = stages()[stage]
+    outs = {filled(path, chosen) for part in ("outs", "metrics", "plots") for path in paths_in(content[part])}
+    record = {path.as_posix() for path in (at.run, at.metrics, at.history, at.predictions, at.weights)}
+    assert record <= outs
+    deps = {filled(path, chosen) for path in paths_in(content["deps"])}
+    if initialisation != "random":
+        assert initial_weights(key).as_posix() in deps
+    if strategy == "off_the_shelf":
+        assert features_of(key).as_posix() in deps
+    else:
+        assert f"data/{collection}/pixels" in deps
+    assert f"data/{collection}/splits/type.parquet" in deps
+    assert f"data/{collection}/images.parquet" in deps
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+#: `Columns` is read whole: the table reader goes through all of its fields.
+READ_WHOLE = {params_module.Columns}
+
+MODELS = [
+    value
+    for value in vars(params_module).values()
+    if isinstance(value, type) and issubclass(value, params_module.Frozen) and value is not params_module.Frozen
+]
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in READ_WHOLE], ids=lambda model: model.__name__)
+def test_every_parameter_is_read(model: type[BaseModel]) -> None:
+    read = {
+        node.attr
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "params.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    pipeline = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    unread = [
+        name for name in model.model_fields if name not in read and not re.search(rf"\$\{{[\w.]*\b{name}\}}", pipeline)
+    ]
+    assert not unread, f"nothing reads {unread} of {model.__name__}"
+
+
+def test_every_parameter_says_what_it_is() -> None:
+    undescribed = [
+        f"{model.__name__}.{name}"
+        for model in MODELS
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert not undescribed
+
+
+@pytest.mark.parametrize("file", [ROOT / "params.yaml", *sorted((ROOT / "conf").glob("*.yaml"))], ids=lambda p: p.name)
+def test_every_params_file_is_valid(file: Path) -> None:
+    load(file)
+
+
+def test_parameters_that_dvc_watches_exist() -> None:
+    known = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name, stage in stages().items():
+        for key in stage.get("params", []):
+            value: Any = known
+            if "${" in key:
+                continue
+            for part in key.split("."):
+                assert part in value, f"{name} watches {key}"
+                value = value[part]
+
+
+def test_the_tables_of_the_readme_are_the_code_s() -> None:
+    subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], check=True)

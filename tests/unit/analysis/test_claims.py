@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rijksnet.analysis.claims import PRETRAINING, TRANSFER, TUNING, Claim, claims_of, claims_table, judge
+from rijksnet.analysis.runs import load_asked
+from rijksnet.errors import RecordError
+from rijksnet.params import Params
+from rijksnet.paths import RunKey
+
+SOURCE = ("miniature-rijksmuseum", "type", "test_resnet")
+TUNED = RunKey(*SOURCE, "fine_tuning", "imagenet")
+SHELF = RunKey(*SOURCE, "off_the_shelf", "imagenet")
+SCRATCH = RunKey(*SOURCE, "scratch", "random")
+
+
+def test_every_comparison_that_params_allow(params: Params) -> None:
+    claims = claims_of(params)
+    assert Counter(claim.name for claim in claims) == {TUNING: 6, PRETRAINING: 3, TRANSFER: 8}
+    assert Claim(TUNING, TUNED, SHELF) in claims
+    assert Claim(PRETRAINING, TUNED, SCRATCH) in claims
+    for claim in claims:
+        assert claim.better.collection == ("miniature-antwerp" if claim.name == TRANSFER else "miniature-rijksmuseum")
+
+
+def test_transfer_compares_initialisations_and_nothing_else(params: Params) -> None:
+    for claim in (claim for claim in claims_of(params) if claim.name == TRANSFER):
+        better, baseline = str(claim.better), str(claim.baseline)
+        assert better.endswith("-rijksmuseum")
+        assert baseline == better.replace("-rijksmuseum", "-imagenet").replace("miniature-imagenet", "")
+
+
+@pytest.mark.parametrize(
+    ("tuned", "shelf", "outcome"),
+    [
+        ([True] * 20, [False] * 10 + [True] * 10, "holds"),
+        ([False] * 10 + [True] * 10, [True] * 20, "opposite"),
+        ([True] * 20, [False] * 5 + [True] * 15, "undecided"),  # 5 of 5: p = 0.0625
+        ([True] * 20, [False] * 6 + [True] * 14, "holds"),  # 6 of 6: p = 0.03125
+        ([True, False] * 10, [True, False] * 10, "undecided"),
+        ([True, False] * 10, [False, True] * 10, "undecided"),
+    ],
+)
+def test_outcomes(
+    tuned: list[bool],
+    shelf: list[bool],
+    outcome: str,
+    params: Params,
+    write_record: Callable[..., Path],
+    runs_root: Path,
+) -> None:
+    write_record(TUNED, tuned)
+    write_record(SHELF, shelf)
+    (verdict,) = judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))
+    assert verdict.outcome == outcome
+
+
+def test_a_missing_run_is_said_not_guessed(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
+    write_record(TUNED, [True] * 8)
+    verdicts = judge(claims_of(params), load_asked(params, runs_root))
+    assert {verdict.outcome for verdict in verdicts} == {"not run"}
+    table = claims_table(verdicts)
+    assert table["p"].isna().all()
+    assert table["images"].isna().all()
+    assert str(TUNED) in set(table["run"])
+
+
+def test_table_of_claims_traces_both_runs(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
+    write_record(TUNED, [True] * 9 + [False])
+    write_record(SCRATCH, [False] * 7 + [True, True, False])
+    (verdict,) = judge([Claim(PRETRAINING, TUNED, SCRATCH)], load_asked(params, runs_root))
+    row = claims_table([verdict]).iloc[0]
+    assert (row["run"], row["baseline_run"]) == (str(TUNED), str(SCRATCH))
+    assert row["difference_points"] == pytest.approx(70)
+    assert row["difference_low"] < 70 < row["difference_high"]
+    assert row["p"] == pytest.approx(2 / 2**7)
+    assert (row["images"], row["objects"]) == (10, 10)
+    assert (row["objects_run_better"], row["objects_baseline_better"]) == (7, 0)
+
+
+def test_runs_tested_on_different_objects_are_refused(
+    params: Params, write_record: Callable[..., Path], runs_root: Path
+) -> None:
+    write_record(TUNED, [True] * 5)
+    write_record(SHELF, [True] * 5, first_object=2)
+    with pytest.raises(RecordError, match="2 images only in the first, 2 only in the second, 3 in both"):
+        judge(claims_of(params), load_asked(params, runs_root))

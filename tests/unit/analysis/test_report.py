@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from rijksnet.analysis.report import gather, headline, render_tables, summary, write_report
+from rijksnet.analysis.runs import source_keys, target_keys
+from rijksnet.errors import RecordError
+from rijksnet.params import Params
+from rijksnet.paths import RunKey
+
+ACCURACY = {"scratch": 0.2, "off_the_shelf": 0.4, "fine_tuning": 0.7}
+
+
+@pytest.fixture
+def complete(
+    params: Params, write_record: Callable[..., Path], write_splits: Callable[..., None]
+) -> Callable[[set[RunKey]], None]:
+    """Writes every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
+
+    def write(left_out: set[RunKey] = frozenset()) -> None:
+        for key in [*source_keys(params), *target_keys(params)]:
+            if key not in left_out:
+                share = ACCURACY[key.strategy] + 0.2 * (key.initialisation == "rijksmuseum")
+                write_record(key, list(np.arange(100) < 100 * share))
+        classes = ["bust", "drawing", "print"]
+        write_splits("miniature-rijksmuseum", dict.fromkeys(("material", "type", "artist"), (2000, classes)))
+        write_splits("miniature-antwerp", dict.fromkeys(("type", "artist"), (600, ["bust", "map"])))
+
+    return write
+
+
+def test_a_complete_report(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+) -> None:
+    complete()
+    out = tmp_path / "results"
+    write_report(params, runs_root, data_root, out, reference)
+    assert {path.name for path in out.iterdir()} == {
+        "README.md",
+        "claims.csv",
+        "table1.csv",
+        "table2.csv",
+        "table3.csv",
+        "validation_curves_source.png",
+        "validation_curves_target.png",
+    }
+    text = (out / "README.md").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == (
+        "# Results on miniature-rijksmuseum and miniature-antwerp: drawn by RijksNet itself, so these numbers "
+        "say nothing about museums"
+    )
+    assert "31 of 31 runs made; seed 0, protocol as_written, pixels unit, batch_norm running, input_size 64." in text
+    assert "**Holds in all 6 comparisons.** Each difference is +30.0 points." in text
+    assert "**Holds in all 8 comparisons.**" in text
+    assert "not run" not in text.lower()
+    assert "| type | test_resnet | 40.0 (30.9–49.8) | 70.0 (60.4–78.1) | 23.5 | 2,048 |" in text
+    assert "| type | miniature-antwerp | 600 | 23,797 | 2 | 920 | 50 % | about 15% with rijksmuseum |" in text
+    for key in [*source_keys(params), *target_keys(params)]:
+        assert f"`{key}`" in text
+
+
+def test_every_accuracy_in_the_files_names_its_run(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+) -> None:
+    complete()
+    write_report(params, runs_root, data_root, tmp_path / "results", reference)
+    named = set()
+    for name in ("table2", "table3"):
+        table = pd.read_csv(tmp_path / "results" / f"{name}.csv")
+        for column in (column for column in table if column.endswith("_percent")):
+            runs = table[column.replace("_percent", "_run")]
+            assert runs[table[column].notna()].notna().all()
+            named |= set(runs.dropna())
+    assert named == {str(key) for key in [*source_keys(params), *target_keys(params)]}
+
+
+def test_the_same_runs_give_the_same_bytes(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+) -> None:
+    complete()
+    for name in ("first", "second"):
+        write_report(params, runs_root, data_root, tmp_path / name, reference)
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
+
+
+def test_missing_runs_appear_as_not_run(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+) -> None:
+    missing = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
+    complete({missing})
+    write_report(params, runs_root, data_root, tmp_path, reference)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "30 of 31 runs made" in text
+    assert "**Holds in 5 of 6 comparisons; 1 not run.**" in text
+    assert "**Holds in 2 of 3 comparisons; 1 not run.**" in text
+    assert "| type | test_resnet | 40.0 (30.9–49.8) | not run |" in text
+    assert f"Not run: `{missing}`." in text
+
+
+def test_a_report_of_nothing(params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path) -> None:
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "validation_curves_source.png").write_bytes(b"of runs that are gone")
+    write_report(params, runs_root, data_root, out, reference)
+    text = (out / "README.md").read_text(encoding="utf-8")
+    assert "0 of 31 runs made; seed 0." in text
+    assert "Not tested: none of its 6 comparisons has both runs." in text
+    assert "On the source: not run." in text
+    assert not list(out.glob("*.png"))
+
+
+def test_other_seeds_are_not_reported(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, reference: Path
+) -> None:
+    complete()
+    other = params.model_copy(update={"training": params.training.model_copy(update={"seed": 1})})
+    assert gather(other, runs_root, data_root, reference).runs == {}
+
+
+def test_different_test_objects_stop_the_report(
+    write_record: Callable[..., Path], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+) -> None:
+    first, second = source_keys(params)[:2]
+    write_record(first, [True] * 4)
+    write_record(second, [True] * 4, first_object=1)
+    with pytest.raises(RecordError, match="were not tested on the same objects"):
+        write_report(params, runs_root, data_root, tmp_path / "results", reference)
+    assert not (tmp_path / "results").exists()
+
+
+def test_verdicts_in_words(
+    write_record: Callable[..., Path], params: Params, runs_root: Path, data_root: Path, reference: Path
+) -> None:
+    tuned, shelf = ("fine_tuning", "imagenet"), ("off_the_shelf", "imagenet")
+    right = {"material": (20, 10), "type": (10, 20), "artist": (20, 18)}
+    for challenge, counts in right.items():
+        for how, n in zip((tuned, shelf), counts, strict=True):
+            key = RunKey("miniature-rijksmuseum", challenge, "test_resnet", *how)
+            write_record(key, [True] * n + [False] * (20 - n))
+    verdicts = gather(params, runs_root, data_root, reference).verdicts
+    ours = [verdict for verdict in verdicts[:6] if verdict.claim.better.architecture == "test_resnet"]
+    assert summary(ours) == (
+        "**Holds in 1 of 3 comparisons; opposite in 1, undecided in 1.** The differences lie between −50.0 and "
+        "+50.0 points."
+    )
+    assert summary(ours[:1]) == "**Holds in the one comparison.** The difference is +50.0 points."
+
+
+def test_headline_says_which_numbers_are_no_museums(params: Params, paper_params: Params) -> None:
+    assert headline(paper_params) == "Results on rijksmuseum and antwerp"
+    none = params.target.model_copy(update={"challenges": [], "architectures": []})
+    assert headline(params.model_copy(update={"target": none})) == (
+        "Results on miniature-rijksmuseum: drawn by RijksNet itself, so these numbers say nothing about museums"
+    )
+    mixed = {**paper_params.collections, "antwerp": params.collections["miniature-antwerp"]}
+    assert headline(paper_params.model_copy(update={"collections": mixed})) == (
+        "Results on rijksmuseum and antwerp: antwerp is drawn by RijksNet itself, so its numbers say nothing "
+        "about museums"
+    )
+
+
+def test_tables_for_a_terminal(
+    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, reference: Path
+) -> None:
+    complete()
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(render_tables(params, runs_root, data_root, reference))
+    text = captured.get()
+    assert text.startswith("Results on miniature-rijksmuseum and miniature-antwerp: drawn")
+    for said in (
+        "Table 1",
+        "Table 2",
+        "Table 3",
+        "test_resnet, from scratch",
+        "In brackets",
+        "Claim: fine tuning a network beats",
+        "holds",
+    ):
+        assert said in text

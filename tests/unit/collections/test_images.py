@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rijksnet.collections.images import ImageRefusedError, locator, read_image
+from rijksnet.collections.records import Extent, Reason
+from rijksnet.errors import CollectionError
+
+
+def tar_of(path: Path, members: list[tuple[str, bytes | tuple[bytes, str]]], fmt: int = tarfile.PAX_FORMAT) -> Path:
+    """A tar with regular members (bytes) and others ((type, link target))."""
+    with tarfile.open(path, "w", format=fmt) as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            else:
+                info.type, info.linkname = content
+                tar.addfile(info)
+    return path
+
+
+def refusal(images: Path, name: str) -> ImageRefusedError:
+    with pytest.raises(ImageRefusedError) as caught:
+        locator(images)(name)
+    return caught.value
+
+
+LONG = "images/" + "a" * 180 + "/" + "é" * 60 + ".jpg"
+
+
+@pytest.mark.parametrize("fmt", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_folder_and_tar_give_the_same_bytes(tmp_path: Path, fmt: int) -> None:
+    contents = {"images/a.jpg": b"first", "images/b.jpg": b"", "c.jpg": b"x" * 2000}
+    if fmt != tarfile.USTAR_FORMAT:  # which holds no such name
+        contents[LONG] = b"long"
+    folder = tmp_path / "folder"
+    for name, data in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    tar = tar_of(tmp_path / "a.tar", list(contents.items()), fmt)
+    in_folder, in_tar = locator(folder), locator(tar)
+    for name, data in contents.items():
+        assert read_image(*in_folder(name)) == read_image(*in_tar(name)) == data
+    assert in_folder("c.jpg") == Extent((folder / "c.jpg").as_posix(), 0, 2000)
+    assert in_tar("c.jpg").file == tar.as_posix()
+
+
+def test_names_are_compared_without_dots_and_doubled_slashes(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "a.tar", [("./images/a.jpg", b"a")])
+    assert read_image(*locator(tar)("images//a.jpg")) == b"a"
+
+
+def test_of_equal_members_the_last_counts(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "a.tar", [("a.jpg", b"old"), ("a.jpg", b"new")])
+    assert read_image(*locator(tar)("a.jpg")) == b"new"
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "images/../../secret.jpg", "/etc/passwd"])
+def test_a_path_that_leaves_the_collection_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    assert refusal(tmp_path / "folder", name).reason is Reason.OUTSIDE
+    tar = tar_of(tmp_path / "a.tar", [(name, b"secret"), ("a.jpg", b"a")])
+    assert refusal(tar, name).reason is Reason.OUTSIDE
+    assert read_image(*locator(tar)("a.jpg")) == b"a"
+
+
+@pytest.mark.parametrize(
+    ("member", "detail"),
+    [
+        ((tarfile.SYMTYPE, "../../etc/passwd"), "a link to '../../etc/passwd'"),
+        ((tarfile.LNKTYPE, "b.jpg"), "a link to 'b.jpg'"),
+        ((tarfile.CHRTYPE, ""), "a device"),
+        ((tarfile.FIFOTYPE, ""), "a device"),
+        ((tarfile.DIRTYPE, ""), "a folder"),
+    ],
+)
+def test_a_member_that_is_no_file_is_refused(tmp_path: Path, member: tuple[bytes, str], detail: str) -> None:
+    error = refusal(tar_of(tmp_path / "a.tar", [("a.jpg", member)]), "a.jpg")
+    assert error.reason is Reason.NOT_A_FILE
+    assert detail in error.detail
+
+
+def test_in_a_folder_a_link_is_followed_and_other_things_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"from DVC's cache")
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "link.jpg").symlink_to(tmp_path / "cache")
+    os.mkfifo(folder / "fifo.jpg")
+    assert read_image(*locator(folder)("link.jpg")) == b"from DVC's cache"
+    assert refusal(folder, "sub").reason is Reason.NOT_A_FILE
+    assert refusal(folder, "fifo.jpg").reason is Reason.NOT_A_FILE
+
+
+@pytest.mark.parametrize("name", ["none.jpg", "a\0b.jpg", "x" * 300])
+def test_a_missing_image_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "images").mkdir()
+    assert refusal(tmp_path / "images", name).reason is Reason.MISSING
+    assert refusal(tar_of(tmp_path / "a.tar", [("a.jpg", b"a")]), name).reason is Reason.MISSING
+
+
+def test_images_that_are_no_folder_and_no_tar(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match="neither a folder"):
+        locator(tmp_path / "images")
+    (tmp_path / "a.tar").write_bytes(b"<html>not found</html>" * 100)
+    with pytest.raises(CollectionError, match=r"a\.tar cannot be read as an uncompressed \.tar"):
+        locator(tmp_path / "a.tar")
+
+
+def test_a_compressed_or_cut_tar_is_an_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a.jpg"))
+    with pytest.raises(CollectionError, match="uncompressed"):
+        locator(tmp_path / "a.tar")
+    whole = tar_of(tmp_path / "b.tar", [("a.jpg", b"a" * 5000)])
+    whole.write_bytes(whole.read_bytes()[:3000])
+    with pytest.raises(CollectionError, match="unexpected end of data"):
+        locator(whole)
+
+
+def test_reading_past_the_end_says_that_the_file_changed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"12345")
+    assert read_image(str(tmp_path / "a.jpg"), 1, 3) == b"234"
+    with pytest.raises(CollectionError, match="ends 2 bytes before the 4 at 3"):
+        read_image(str(tmp_path / "a.jpg"), 3, 4)

@@ -1,0 +1,114 @@
+"""Where a run comes from."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rijksnet.tracking import lineage
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with one commit, and no configuration but its own."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    folder = tmp_path / "project"
+    (folder / "results").mkdir(parents=True)
+    for name in ("code.py", "dvc.lock", "results/table.csv"):
+        (folder / name).write_text("1")
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_clean_repository(repository: Path) -> None:
+    assert lineage.git_state(repository) == {"git_commit": git(repository, "rev-parse", "HEAD"), "git_dirty": False}
+
+
+@pytest.mark.parametrize(
+    ("changed", "dirty"),
+    [("code.py", True), ("dvc.lock", False), ("results/table.csv", False), ("a_new_file", False)],
+)
+def test_what_counts_as_a_change(repository: Path, changed: str, dirty: bool) -> None:
+    (repository / changed).write_text("2")
+    assert lineage.git_state(repository)["git_dirty"] is dirty
+
+
+def test_outside_a_repository_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert lineage.git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+
+
+def test_a_repository_without_a_commit(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    assert lineage.git_state(tmp_path)["git_commit"] is None
+
+
+def test_the_environment_names_what_computes() -> None:
+    found = lineage.environment()
+    assert found["torch"].startswith("2.")
+    assert set(found) == {"torch", "timm", "numpy", "pillow", "python", "machine"}
+
+
+LOCK = """\
+schema: '2.0'
+stages:
+  fine_tuning@type-resnet50:
+    cmd: rijksnet fine_tuning c type resnet50
+    deps:
+    - path: data/c/pixels
+      hash: md5
+      md5: 0123456789abcdef0123456789abcdef.dir
+      size: 7
+      nfiles: 1
+    - path: data/c/images.parquet
+      hash: md5
+      md5: fedcba9876543210fedcba9876543210
+      size: 7
+    outs:
+    - path: runs/c/type/resnet50/fine_tuning-imagenet/run.json
+      hash: md5
+      md5: 00000000000000000000000000000000
+      size: 7
+    - path: runs/c/type/resnet50/fine_tuning-imagenet/history.csv
+      hash: md5
+      md5: 11111111111111111111111111111111
+      size: 7
+  champions:
+    cmd: rijksnet champions
+    outs:
+    - path: pins
+      hash: md5
+      md5: 22222222222222222222222222222222.dir
+"""
+
+
+def test_a_lock_file_tells_the_stage_of_each_output(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(LOCK)
+    found = lineage.stages_by_output(lock)
+    training = found["runs/c/type/resnet50/fine_tuning-imagenet/run.json"]
+    assert training is found["runs/c/type/resnet50/fine_tuning-imagenet/history.csv"]
+    assert training.stage == "fine_tuning@type-resnet50"
+    assert training.deps == {
+        "data/c/pixels": "0123456789abcdef0123456789abcdef.dir",
+        "data/c/images.parquet": "fedcba9876543210fedcba9876543210",
+    }
+    assert list(training.outs.values()) == ["0" * 32, "1" * 32]
+    assert found["pins"].deps == {}
+
+
+@pytest.mark.parametrize("content", [None, "", "schema: '2.0'\n"], ids=["absent", "empty", "no stages"])
+def test_before_the_first_reproduction_there_are_no_stages(tmp_path: Path, content: str | None) -> None:
+    lock = tmp_path / "dvc.lock"
+    if content is not None:
+        lock.write_text(content)
+    assert lineage.stages_by_output(lock) == {}
