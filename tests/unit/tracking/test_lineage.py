@@ -76,11 +76,11 @@ stages:
     outs:
     - path: runs/c/type/resnet50/fine_tuning-imagenet/run.json
       hash: md5
-      md5: 00000000000000000000000000000000
+      md5: '00000000000000000000000000000000'
       size: 7
     - path: runs/c/type/resnet50/fine_tuning-imagenet/history.csv
       hash: md5
-      md5: 11111111111111111111111111111111
+      md5: '11111111111111111111111111111111'
       size: 7
   champions:
     cmd: rijksnet champions

@@ -1,0 +1,313 @@
+"""Records become MLflow runs: whole, once, and again after whatever interrupted it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_project
+from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
+
+from rijksnet.errors import RecordError
+from rijksnet.params import Params, load
+from rijksnet.paths import REGISTERED, RecordPaths, RunKey
+from rijksnet.stages import publish
+from rijksnet.tracking import mlflow_store, record, registry
+from rijksnet.tracking.mlflow_store import Store
+
+OTHER = RunKey(COLLECTION, "artist", "test_resnet", "off_the_shelf", "imagenet", 1)
+
+PIXELS_MD5 = "0123456789abcdef0123456789abcdef.dir"  # 36 characters: as many as a dataset's digest may have
+LOCK = f"""\
+schema: '2.0'
+stages:
+  fine_tuning@type-test_resnet:
+    cmd: rijksnet fine_tuning
+    deps:
+    - {{path: code/train.txt, hash: md5, md5: c0de5678901234567890123456789012}}
+    - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
+    - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
+    outs:
+    - {{path: runs/{KEY}/run.json, hash: md5, md5: a0ad5678901234567890123456789012}}
+"""
+
+
+def tables(*names: str) -> dict[str, int]:
+    """How many rows the store has."""
+    with sqlite3.connect("mlflow.db") as database:
+        return {name: database.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in names}
+
+
+def counts() -> dict[str, int]:
+    return tables(
+        "experiments", "runs", "metrics", "latest_metrics", "params", "tags", "datasets", "inputs", "input_tags",
+        "registered_models", "model_versions", "registered_model_aliases",
+    )  # fmt: skip
+
+
+def runs_of(store: Store, key: RunKey = KEY) -> list[Any]:
+    return list(store.client.search_runs([store.experiment(key)]))
+
+
+# --- what a published run shows ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Iterator[tuple[Store, Any, RecordPaths]]:
+    """A project whose one record has been published with all that belongs to it."""
+    folder = tmp_path_factory.mktemp("published")
+    make_project(folder, blank_store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        (folder / "dvc.lock").write_text(LOCK)
+        at = write_record()
+        params = load(Path("params.yaml"))
+        publish.publish(params)
+        store = mlflow_store.open_store(params.tracking)
+        (found,) = runs_of(store)
+        yield store, found, at
+
+
+def test_the_run_is_named_and_timed_as_it_was(published: tuple[Store, Any, RecordPaths]) -> None:
+    store, found, _ = published
+    assert store.client.get_experiment(found.info.experiment_id).name == f"{COLLECTION}/type"
+    assert found.info.run_name == "test_resnet/fine_tuning-imagenet"
+    assert found.info.status == "FINISHED"
+    assert (found.info.start_time, found.info.end_time) == (STARTED_MS, STARTED_MS + 3500)
+
+
+def test_every_parameter_is_shown(published: tuple[Store, Any, RecordPaths]) -> None:
+    assert published[1].data.params == {name: str(value) for name, value in PARAMS.items()}
+
+
+@pytest.mark.parametrize(
+    "name", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_s"]
+)
+def test_curves_keep_values_steps_and_times(published: tuple[Store, Any, RecordPaths], name: str) -> None:
+    store, found, _ = published
+    shown = [(one.step, one.timestamp, one.value) for one in store.client.get_metric_history(found.info.run_id, name)]
+    assert sorted(shown) == [(one.epoch, one.time_ms, getattr(one, name)) for one in epochs(3)]
+
+
+def test_final_metrics_are_those_of_the_record(published: tuple[Store, Any, RecordPaths]) -> None:
+    _, found, at = published
+    measured, shown = json.loads(at.metrics.read_text()), found.data.metrics
+    assert {name: shown[f"test_{name}"] for name in measured["test"]} == measured["test"]
+    assert {name: shown[f"best_validation_{name}"] for name in measured["validation"]} == measured["validation"]
+    assert shown["test_accuracy"] == 0.7
+    assert shown["test_majority_accuracy"] == 0.4
+    assert (shown["epochs"], shown["best_epoch"], shown["train_seconds"]) == (3, 1, 3.5)
+
+
+def test_tags_say_what_the_run_is_and_where_it_comes_from(published: tuple[Store, Any, RecordPaths]) -> None:
+    _, found, at = published
+    expected = {
+        "collection": COLLECTION,
+        "challenge": "type",
+        "architecture": "test_resnet",
+        "strategy": "fine_tuning",
+        "initialisation": "imagenet",
+        "seed": "0",
+        "run_key": str(KEY),
+        "status": "completed",
+        "record_digest": record.digest(at),
+        "weights_sha256": record.read_run(at).files["weights.safetensors"],
+        "initial_weights_sha256": "b" * 64,
+        "split_digest": "5" * 64,
+        "git_commit": "c" * 40,
+        "git_dirty": "False",
+        "mlflow.source.git.commit": "c" * 40,
+        "torch": "2.14.0",
+        "dvc_stage": "fine_tuning@type-test_resnet",
+        "dvc.dep.code/train.txt": "c0de5678901234567890123456789012",
+        f"dvc.dep.data/{COLLECTION}/pixels": PIXELS_MD5,
+        "dvc.dep.weights/imagenet/test_resnet.safetensors": "7e7a5678901234567890123456789012",
+        f"dvc.out.runs/{KEY}/run.json": "a0ad5678901234567890123456789012",
+    }
+    assert {name: found.data.tags.get(name) for name in expected} == expected
+
+
+def test_data_inputs_carry_the_digests_of_dvc(published: tuple[Store, Any, RecordPaths]) -> None:
+    inputs = published[1].inputs.dataset_inputs
+    assert {(one.dataset.name, one.dataset.digest) for one in inputs} == {
+        (f"data/{COLLECTION}/pixels", PIXELS_MD5),
+        ("weights/imagenet/test_resnet.safetensors", "7e7a5678901234567890123456789012"),
+    }
+    assert {one.dataset.source_type for one in inputs} == {"dvc"}
+    assert json.loads(inputs[0].dataset.profile) == {"train_images": 80, "validation_images": 4, "test_images": 10}
+
+
+def test_artifacts_can_be_looked_at(published: tuple[Store, Any, RecordPaths]) -> None:
+    store, found, at = published
+    shown = {one.path: one for one in store.client.list_artifacts(found.info.run_id)}
+    assert set(shown) == {"learning_curve.png", "confusion_matrix.png", "per_class.csv", "model", "record"}
+    folder = Path(store.client.download_artifacts(found.info.run_id, ""))
+    for name in ("learning_curve.png", "confusion_matrix.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    assert len((folder / "per_class.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
+    for path in (at.run, at.history, at.metrics, at.predictions):
+        assert (folder / "record" / path.name).read_bytes() == path.read_bytes()
+    assert (folder / "model" / "artifacts" / "weights.safetensors").read_bytes() == at.weights.read_bytes()
+
+
+# --- once, and again --------------------------------------------------------------------------------------------------
+
+
+def test_publishing_twice_adds_nothing(params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("dvc.lock").write_text(LOCK)
+    write_record()
+    write_record(OTHER)
+    publish.publish(params)
+    assert "2 runs added, 0 completed, 0 already there; 1 versions registered" in capsys.readouterr().err
+    before = counts()
+    assert (before["runs"], before["model_versions"], before["registered_model_aliases"]) == (2, 1, 1)
+    publish.publish(params)
+    assert "0 runs added, 0 completed, 2 already there; 0 versions registered" in capsys.readouterr().err
+    assert counts() == before
+
+
+def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights: None, blank_store: Path) -> None:
+    Path("dvc.lock").write_text(LOCK)
+    write_record()
+    write_record(OTHER)
+    publish.publish(params)
+    (first,) = runs_of(mlflow_store.open_store(params.tracking))
+    before = counts()
+    shutil.copyfile(blank_store, "another.db")
+    shutil.move("mlflow.db", "lost.db")
+    elsewhere = params.model_copy(
+        update={"tracking": params.tracking.model_copy(update={"uri": "sqlite:///another.db"})}
+    )
+    publish.publish(elsewhere)
+    (again,) = runs_of(mlflow_store.open_store(elsewhere.tracking))
+    shutil.move("another.db", "mlflow.db")
+    assert counts() == before
+    assert again.data.params == first.data.params
+    assert again.data.metrics == first.data.metrics
+    own = {"mlflow.user", "mlflow.source.name"}  # who published, not what
+    assert {k: v for k, v in again.data.tags.items() if k not in own} == {
+        k: v for k, v in first.data.tags.items() if k not in own
+    }
+
+
+def test_a_run_deleted_in_the_ui_comes_back(store: Store, params: Params, only_weights: None) -> None:
+    write_record()
+    publish.publish(params)
+    (first,) = runs_of(store)
+    store.client.delete_run(first.info.run_id)
+    publish.publish(params)
+    (again,) = runs_of(store)
+    assert again.info.run_id != first.info.run_id
+    assert again.data.tags["status"] == "completed"
+
+
+def test_an_experiment_deleted_in_the_ui_comes_back(store: Store, params: Params, only_weights: None) -> None:
+    write_record()
+    publish.publish(params)
+    store.client.delete_experiment(store.experiment(KEY))
+    publish.publish(params)
+    (again,) = runs_of(store)
+    assert again.data.tags["status"] == "completed"
+
+
+class StoppedError(Exception):
+    """What comes in the middle."""
+
+
+@pytest.mark.parametrize(
+    "step", ["create_run", "log_batch", "log_inputs", "log_artifact", "log_artifacts", "set_terminated", "set_tag"]
+)
+def test_an_interrupted_publication_is_completed_by_the_next(
+    params: Params, only_weights: None, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Each step takes effect, and then the process dies."""
+    Path("dvc.lock").write_text(LOCK)
+    write_record()
+    store = mlflow_store.open_store(params.tracking)
+    original = getattr(store.client, step)
+
+    def and_then_stop(*arguments: Any, **options: Any) -> None:
+        original(*arguments, **options)
+        raise StoppedError
+
+    monkeypatch.setattr(type(store.client), step, lambda _, *arguments, **options: and_then_stop(*arguments, **options))
+    with pytest.raises(StoppedError):
+        publish.publish(params)
+    monkeypatch.undo()
+    monkeypatch.chdir(Path.cwd())
+    publish.publish(params)
+    (found,) = runs_of(store)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", STARTED_MS + 3500)
+    assert found.data.tags["status"] == "completed"
+    assert tables("runs", "metrics", "inputs") == {"runs": 1, "metrics": 3 * 5 + len(final_metrics(found)), "inputs": 2}
+
+
+def final_metrics(found: Any) -> set[str]:
+    return {name for name in found.data.metrics if not hasattr(epochs(1)[0], name)}
+
+
+def test_a_damaged_record_is_left_out_and_the_rest_published(
+    params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged, sound = write_record(), write_record(OTHER)
+    damaged.metrics.write_text("{}")
+    publish.publish(params)
+    told = capsys.readouterr().err
+    assert told.count("warning") == 1
+    assert f"{damaged.metrics} is not the file that the run wrote" in told
+    assert "1 runs added" in told
+    store = mlflow_store.open_store(params.tracking)
+    assert [one.data.tags["record_digest"] for one in runs_of(store, OTHER)] == [record.digest(sound)]
+    assert runs_of(store) == []
+
+
+def test_a_trained_again_run_is_a_run_of_its_own(store: Store, params: Params, only_weights: None) -> None:
+    write_record()
+    publish.publish(params)
+    write_record(seed=1, started_ms=STARTED_MS + 60_000)
+    publish.publish(params)
+    assert len(runs_of(store)) == 2
+    assert [one.version for one in registry.versions(store, "rijksnet-type-test_resnet")] == ["1", "2"]
+
+
+def test_a_record_no_stage_made_is_published_without_lineage(
+    store: Store, params: Params, only_weights: None
+) -> None:
+    write_record()
+    publish.publish(params)
+    (found,) = runs_of(store)
+    assert "dvc_stage" not in found.data.tags
+    assert found.inputs.dataset_inputs == []
+
+
+# --- the stage `register` ---------------------------------------------------------------------------------------------
+
+
+def test_register_publishes_the_candidates_and_tells_their_content(
+    store: Store, params: Params, only_weights: None
+) -> None:
+    own = write_record()
+    write_record(RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet", seed=1), seed=1)
+    write_record(RunKey(COLLECTION, "type", "test_resnet", "off_the_shelf", "imagenet"))
+    elsewhere = write_record(RunKey("miniature-antwerp", "type", "test_resnet", "fine_tuning", "imagenet"))
+    elsewhere.metrics.write_text("damaged, and none of this stage's business")
+    for _ in range(2):
+        publish.register(params, REGISTERED)
+        name = "rijksnet-type-test_resnet"
+        assert json.loads(REGISTERED.read_text()) == {name: record.read_run(own).files["weights.safetensors"]}
+        assert [one.version for one in registry.versions(store, name)] == ["1", "2"]
+        assert {one.data.tags["strategy"] for one in runs_of(store)} == {"fine_tuning"}
+
+
+def test_register_refuses_a_damaged_record_of_the_source(params: Params) -> None:
+    at = write_record()
+    at.weights.unlink()
+    with pytest.raises(RecordError, match=str(at.weights)):
+        publish.register(params, REGISTERED)
+    assert not REGISTERED.exists()
