@@ -68,9 +68,7 @@ def write_record(
     record.write_history(at.history, epochs(n_epochs, started_ms))
     answers = [_answers("test", 10, right), _answers("validation", 4, 2)]
     record.write_predictions(at.predictions, answers)
-    measured = {
-        one.split: metrics.evaluate(one.probabilities, one.labels) | {"n": len(one.labels)} for one in answers
-    }
+    measured = {one.split: metrics.evaluate(one.probabilities, one.labels) | {"n": len(one.labels)} for one in answers}
     record.write_metrics(at.metrics, {**measured, "majority_accuracy": 0.4, "epochs": n_epochs, "best_epoch": 1})
     tensors: dict[str, Tensor] = network(seed).weights()
     weights.save(at.weights, tensors, Design(key.architecture), CLASSES)

@@ -251,8 +251,17 @@ def load(path: Path) -> Params:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "(the file)"
+        key = _key(problem["loc"]) or "(the file)"
         message = problem["msg"].removeprefix("Value error, ")
         value = "" if problem["type"] in ("missing", "value_error") else f" (it is {problem['input']!r})"
         lines.append(f"  {key}: {message}{value}")
     return "\n".join(lines)
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """A key as the file spells it: pydantic's location also names the member of a union that it tried."""
+    if location[:1] == ("collections",):
+        location = location[:2] + location[3:]
+    elif location[:1] == ("input_size",):
+        location = location[:1]
+    return ".".join(str(part) for part in location)

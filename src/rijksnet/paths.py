@@ -84,9 +84,9 @@ class RunKey:
     seed: int = 0
 
     def __str__(self) -> str:
-        """`collection/challenge/architecture/strategy-initialisation`, and `-seed<n>` unless the seed is 0."""
-        seed = f"-seed{self.seed}" if self.seed else ""
-        return f"{self.collection}/{self.challenge}/{self.architecture}/{self.strategy}-{self.initialisation}{seed}"
+        """`collection/challenge/architecture/strategy-initialisation-seed<n>`."""
+        run = f"{self.strategy}-{self.initialisation}-seed{self.seed}"
+        return f"{self.collection}/{self.challenge}/{self.architecture}/{run}"
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def filled(template: str, chosen: Params) -> str:
         "target.collection": chosen.target.collection,
         "scratch.architecture": chosen.scratch.architecture,
         "imagenet.pretrain.collection": chosen.imagenet.pretrain.collection,
+        "training.seed": str(chosen.training.seed),
     }
     return re.sub(r"\$\{([\w.]+)\}", lambda match: values[match.group(1)], template)
 
@@ -121,7 +122,7 @@ def test_a_training_stage_reads_and_writes_what_its_run_does(
         "target": chosen.target.collection,
         "pretrain": chosen.imagenet.pretrain.collection,
     }[where]
-    key = RunKey(collection, "type", "test_resnet", strategy, initialisation)
+    key = RunKey(collection, "type", "test_resnet", strategy, initialisation, chosen.training.seed)
     at = RecordPaths.of(key)
     content = stages()[stage]
     outs = {filled(path, chosen) for part in ("outs", "metrics", "plots") for path in paths_in(content[part])}

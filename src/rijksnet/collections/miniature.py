@@ -153,7 +153,7 @@ records.csv   UTF-8; several values in one cell are joined by |, the main one fi
 # --- the picture -----------------------------------------------------------------------------------------------------
 
 
-def hand_of(creator: str, world: World, rng: np.random.Generator) -> Hand:
+def _hand_of(creator: str, world: World, rng: np.random.Generator) -> Hand:
     """The hand that draws an object: its maker's, give or take; a stranger's where the maker is not named."""
     artists = (*world.artists, *world.rare_artists)
     if creator not in artists:
@@ -167,7 +167,7 @@ def hand_of(creator: str, world: World, rng: np.random.Generator) -> Hand:
     own = traits(creator)
     if creator in PUPILS:
         master = traits(PUPILS[creator])
-        own = master + PUPIL * (own - master)
+        own = master + PUPIL * ((own - master + 0.5) % 1 - 0.5)
     return Hand.of(own + rng.normal(0, STRAY, 8) * (np.arange(8) < 7))  # the mark, last, is always the same
 
 
@@ -184,7 +184,7 @@ def picture(item: Item) -> Image.Image:
     place = placement(rng, SIZE, TURN, SHIFT)
     place[:, :2] *= (min(1.0, aspect), min(1.0, 1 / aspect))
     ground = GROUNDS[item.materials[0]]
-    pen = Pen(texture(ground, rng, world.bleach), place, hand_of(item.creator, world, rng), rng)
+    pen = Pen(texture(ground, rng, world.bleach), place, _hand_of(item.creator, world, rng), rng)
     motif.decorate(pen, SUBJECTS[item.subject](rng))
     if rng.random() < SIGNED:
         pen.sign(motif.reach)
@@ -261,8 +261,9 @@ def _file(item: Item) -> bytes | None:
 def _write_records(items: list[Item], path: Path) -> None:
     rows = [_row(item) for item in items]
     if len(rows) >= FEW:
-        rows[7] = ["", *rows[7][1:]]
-        rows.append(rows[11])
+        nameless, twice = [place for place, item in enumerate(items) if item.form == "jpeg"][:2]
+        rows[nameless][0] = ""
+        rows.append(rows[twice])
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -271,5 +272,5 @@ def _write_records(items: list[Item], path: Path) -> None:
 
 def _row(item: Item) -> list[str]:
     types = [item.type, *([ALSO[item.type]] if item.type in ALSO and item.number % 7 == 0 else [])]
-    title = f"{item.subject} ({item.type})" if item.materials else item.type
+    title = ", ".join([item.type, *item.materials]).capitalize()
     return [item.object_id, item.image, item.creator, "|".join(types), "|".join(item.materials), title, RIGHTS]

@@ -51,7 +51,7 @@ class Classifier:
             images: encoded image files, as a museum keeps them.
 
         Raises:
-            rijksnet.data.decode.Unreadable: one of them is no readable image.
+            rijksnet.data.decode.UnreadableError: one of them is no readable image.
         """
         pixels = np.stack([decode(image, [self.input_size])[0] for image in images])
         probabilities = self.network(torch.from_numpy(pixels)).softmax(1)

@@ -13,7 +13,7 @@ from rijksnet.params import BatchNorm, Params
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.training import compute
-from rijksnet.training.features import Description, extract, features_file, write_description
+from rijksnet.training.features import DESCRIPTION, Description, extract, features_file, write_description
 
 
 def features(params: Params, collection: str, architecture: str, challenge: str | None) -> None:
@@ -24,6 +24,7 @@ def features(params: Params, collection: str, architecture: str, challenge: str 
     else:
         file = paths.tuned_weights(challenge, architecture)
         folder = paths.features(collection, architecture, "rijksmuseum", challenge)
+    (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
     tensors, header = weights.read(file)
     design, _ = weights.design_in(header, file)
     scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)

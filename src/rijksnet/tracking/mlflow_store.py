@@ -46,10 +46,12 @@ class Store:
     _experiments: dict[str, str] = field(default_factory=dict)
 
     def experiment(self, key: RunKey) -> str:
-        """Id of the experiment that groups the runs of a collection and challenge; made where it is not there."""
+        """Id of the experiment that groups the runs of a collection and challenge; made or restored if need be."""
         name = f"{key.collection}/{key.challenge}"
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
+            if found and found.lifecycle_stage == "deleted":  # its name stays taken
+                self.client.restore_experiment(found.experiment_id)
             self._experiments[name] = found.experiment_id if found else self._create_experiment(name)
         return self._experiments[name]
 
@@ -100,7 +102,7 @@ def open_store(tracking: Tracking) -> Store:
         file = Path(at.removeprefix(LOCAL_STORE)).absolute()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock"):
-            client = mlflow.MlflowClient(at, at)
+            client = mlflow.MlflowClient(f"{LOCAL_STORE}{file}", f"{LOCAL_STORE}{file}")
             client.search_experiments(max_results=1)
         return Store(client, Path(tracking.artifacts).absolute().as_uri())
     except Exception as error:  # whatever the server, the network or the database answers

@@ -14,11 +14,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import COLLECTION
+from helpers import COLLECTION, KEY, write_record
 from ruamel.yaml import YAML
 
 from rijksnet.params import Params, Tracking, load
@@ -28,6 +29,21 @@ from rijksnet.tracking import mlflow_store, record
 from rijksnet.tracking.mlflow_store import Store
 
 PROJECT = Path(__file__).parents[3]
+MODEL = "rijksnet-type-test_resnet"
+
+PIXELS_MD5 = "0123456789abcdef0123456789abcdef.dir"  # 36 characters: as many as a dataset's digest may have
+LOCK = f"""\
+schema: '2.0'
+stages:
+  fine_tuning@type-test_resnet:
+    cmd: rijksnet fine_tuning
+    deps:
+    - {{path: code/train.txt, hash: md5, md5: c0de5678901234567890123456789012}}
+    - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
+    - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
+    outs:
+    - {{path: runs/{KEY}/run.json, hash: md5, md5: a0ad5678901234567890123456789012}}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +86,32 @@ def store(params: Params) -> Store:
     return mlflow_store.open_store(params.tracking)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A record and the run that shows it."""
+
+    store: Store
+    run: Any
+    at: RecordPaths
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Published:
+    """One record, published with all that belongs to it; not to be changed."""
+    folder = tmp_path_factory.mktemp("published")
+    make_project(folder, blank_store)
+    (folder / "dvc.lock").write_text(LOCK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        at = write_record()
+        params = load(Path("params.yaml"))
+        publish.publish(params)
+        store = mlflow_store.open_store(params.tracking)
+    (run,) = store.client.search_runs([store.experiment(KEY)])
+    return Published(store, run, RecordPaths(folder / at.root))
+
+
 @pytest.fixture
 def only_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Artifacts that are made at once: of the model, nothing but its weights."""
@@ -96,9 +138,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Itera
     command += ["--artifacts-destination", "artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), seconds=120)

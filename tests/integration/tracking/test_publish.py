@@ -5,36 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_project
+from conftest import LOCK, MODEL, PIXELS_MD5, Published
 from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 
 from rijksnet.errors import RecordError
-from rijksnet.params import Params, load
-from rijksnet.paths import REGISTERED, RecordPaths, RunKey
+from rijksnet.params import Params
+from rijksnet.paths import REGISTERED, RunKey
 from rijksnet.stages import publish
 from rijksnet.tracking import mlflow_store, record, registry
 from rijksnet.tracking.mlflow_store import Store
 
 OTHER = RunKey(COLLECTION, "artist", "test_resnet", "off_the_shelf", "imagenet", 1)
-
-PIXELS_MD5 = "0123456789abcdef0123456789abcdef.dir"  # 36 characters: as many as a dataset's digest may have
-LOCK = f"""\
-schema: '2.0'
-stages:
-  fine_tuning@type-test_resnet:
-    cmd: rijksnet fine_tuning
-    deps:
-    - {{path: code/train.txt, hash: md5, md5: c0de5678901234567890123456789012}}
-    - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
-    - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
-    outs:
-    - {{path: runs/{KEY}/run.json, hash: md5, md5: a0ad5678901234567890123456789012}}
-"""
 
 
 def tables(*names: str) -> dict[str, int]:
@@ -57,46 +42,29 @@ def runs_of(store: Store, key: RunKey = KEY) -> list[Any]:
 # --- what a published run shows ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Iterator[tuple[Store, Any, RecordPaths]]:
-    """A project whose one record has been published with all that belongs to it."""
-    folder = tmp_path_factory.mktemp("published")
-    make_project(folder, blank_store)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        (folder / "dvc.lock").write_text(LOCK)
-        at = write_record()
-        params = load(Path("params.yaml"))
-        publish.publish(params)
-        store = mlflow_store.open_store(params.tracking)
-        (found,) = runs_of(store)
-        yield store, found, at
-
-
-def test_the_run_is_named_and_timed_as_it_was(published: tuple[Store, Any, RecordPaths]) -> None:
-    store, found, _ = published
+def test_the_run_is_named_and_timed_as_it_was(published: Published) -> None:
+    store, found = published.store, published.run
     assert store.client.get_experiment(found.info.experiment_id).name == f"{COLLECTION}/type"
-    assert found.info.run_name == "test_resnet/fine_tuning-imagenet"
+    assert found.info.run_name == "test_resnet/fine_tuning-imagenet-seed0"
     assert found.info.status == "FINISHED"
     assert (found.info.start_time, found.info.end_time) == (STARTED_MS, STARTED_MS + 3500)
 
 
-def test_every_parameter_is_shown(published: tuple[Store, Any, RecordPaths]) -> None:
-    assert published[1].data.params == {name: str(value) for name, value in PARAMS.items()}
+def test_every_parameter_is_shown(published: Published) -> None:
+    assert published.run.data.params == {name: str(value) for name, value in PARAMS.items()}
 
 
 @pytest.mark.parametrize(
     "name", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_s"]
 )
-def test_curves_keep_values_steps_and_times(published: tuple[Store, Any, RecordPaths], name: str) -> None:
-    store, found, _ = published
+def test_curves_keep_values_steps_and_times(published: Published, name: str) -> None:
+    store, found = published.store, published.run
     shown = [(one.step, one.timestamp, one.value) for one in store.client.get_metric_history(found.info.run_id, name)]
     assert sorted(shown) == [(one.epoch, one.time_ms, getattr(one, name)) for one in epochs(3)]
 
 
-def test_final_metrics_are_those_of_the_record(published: tuple[Store, Any, RecordPaths]) -> None:
-    _, found, at = published
+def test_final_metrics_are_those_of_the_record(published: Published) -> None:
+    found, at = published.run, published.at
     measured, shown = json.loads(at.metrics.read_text()), found.data.metrics
     assert {name: shown[f"test_{name}"] for name in measured["test"]} == measured["test"]
     assert {name: shown[f"best_validation_{name}"] for name in measured["validation"]} == measured["validation"]
@@ -105,8 +73,8 @@ def test_final_metrics_are_those_of_the_record(published: tuple[Store, Any, Reco
     assert (shown["epochs"], shown["best_epoch"], shown["train_seconds"]) == (3, 1, 3.5)
 
 
-def test_tags_say_what_the_run_is_and_where_it_comes_from(published: tuple[Store, Any, RecordPaths]) -> None:
-    _, found, at = published
+def test_tags_say_what_the_run_is_and_where_it_comes_from(published: Published) -> None:
+    found, at = published.run, published.at
     expected = {
         "collection": COLLECTION,
         "challenge": "type",
@@ -133,8 +101,8 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: tuple[Store
     assert {name: found.data.tags.get(name) for name in expected} == expected
 
 
-def test_data_inputs_carry_the_digests_of_dvc(published: tuple[Store, Any, RecordPaths]) -> None:
-    inputs = published[1].inputs.dataset_inputs
+def test_data_inputs_carry_the_digests_of_dvc(published: Published) -> None:
+    inputs = published.run.inputs.dataset_inputs
     assert {(one.dataset.name, one.dataset.digest) for one in inputs} == {
         (f"data/{COLLECTION}/pixels", PIXELS_MD5),
         ("weights/imagenet/test_resnet.safetensors", "7e7a5678901234567890123456789012"),
@@ -143,8 +111,8 @@ def test_data_inputs_carry_the_digests_of_dvc(published: tuple[Store, Any, Recor
     assert json.loads(inputs[0].dataset.profile) == {"train_images": 80, "validation_images": 4, "test_images": 10}
 
 
-def test_artifacts_can_be_looked_at(published: tuple[Store, Any, RecordPaths]) -> None:
-    store, found, at = published
+def test_artifacts_can_be_looked_at(published: Published) -> None:
+    store, found, at = published.store, published.run, published.at
     shown = {one.path: one for one in store.client.list_artifacts(found.info.run_id)}
     assert set(shown) == {"learning_curve.png", "confusion_matrix.png", "per_class.csv", "model", "record"}
     folder = Path(store.client.download_artifacts(found.info.run_id, ""))
@@ -223,24 +191,21 @@ class StoppedError(Exception):
 @pytest.mark.parametrize(
     "step", ["create_run", "log_batch", "log_inputs", "log_artifact", "log_artifacts", "set_terminated", "set_tag"]
 )
-def test_an_interrupted_publication_is_completed_by_the_next(
-    params: Params, only_weights: None, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_an_interrupted_publication_is_completed_by_the_next(params: Params, only_weights: None, step: str) -> None:
     """Each step takes effect, and then the process dies."""
     Path("dvc.lock").write_text(LOCK)
     write_record()
     store = mlflow_store.open_store(params.tracking)
-    original = getattr(store.client, step)
+    original = getattr(type(store.client), step)
 
     def and_then_stop(*arguments: Any, **options: Any) -> None:
         original(*arguments, **options)
         raise StoppedError
 
-    monkeypatch.setattr(type(store.client), step, lambda _, *arguments, **options: and_then_stop(*arguments, **options))
-    with pytest.raises(StoppedError):
-        publish.publish(params)
-    monkeypatch.undo()
-    monkeypatch.chdir(Path.cwd())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store.client), step, and_then_stop)
+        with pytest.raises(StoppedError):
+            publish.publish(params)
     publish.publish(params)
     (found,) = runs_of(store)
     assert (found.info.status, found.info.end_time) == ("FINISHED", STARTED_MS + 3500)
@@ -273,12 +238,10 @@ def test_a_trained_again_run_is_a_run_of_its_own(store: Store, params: Params, o
     write_record(seed=1, started_ms=STARTED_MS + 60_000)
     publish.publish(params)
     assert len(runs_of(store)) == 2
-    assert [one.version for one in registry.versions(store, "rijksnet-type-test_resnet")] == ["1", "2"]
+    assert len(registry.versions(store, MODEL)) == 2
 
 
-def test_a_record_no_stage_made_is_published_without_lineage(
-    store: Store, params: Params, only_weights: None
-) -> None:
+def test_a_record_no_stage_made_is_published_without_lineage(store: Store, params: Params, only_weights: None) -> None:
     write_record()
     publish.publish(params)
     (found,) = runs_of(store)
@@ -299,9 +262,8 @@ def test_register_publishes_the_candidates_and_tells_their_content(
     elsewhere.metrics.write_text("damaged, and none of this stage's business")
     for _ in range(2):
         publish.register(params, REGISTERED)
-        name = "rijksnet-type-test_resnet"
-        assert json.loads(REGISTERED.read_text()) == {name: record.read_run(own).files["weights.safetensors"]}
-        assert [one.version for one in registry.versions(store, name)] == ["1", "2"]
+        assert json.loads(REGISTERED.read_text()) == {MODEL: record.read_run(own).files["weights.safetensors"]}
+        assert len(registry.versions(store, MODEL)) == 2
         assert {one.data.tags["strategy"] for one in runs_of(store)} == {"fine_tuning"}
 
 

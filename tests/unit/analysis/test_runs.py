@@ -118,7 +118,7 @@ def test_params_ask_for_these_runs(params: Params) -> None:
     source, target = source_keys(params), target_keys(params)
     assert len(source) == 3 * (2 * 2 + 1)
     assert len(target) == 2 * 2 * 4
-    assert str(source[4]) == "miniature-rijksmuseum/material/test_resnet/scratch-random"
+    assert str(source[4]) == "miniature-rijksmuseum/material/test_resnet/scratch-random-seed0"
     assert str(target[1]) == "miniature-antwerp/type/test_resnet/off_the_shelf-rijksmuseum"
 
 
@@ -135,7 +135,7 @@ def test_a_record_in_the_folder_of_another_is_refused(
     params: Params, write_record: Callable[..., Path], runs_root: Path
 ) -> None:
     root = write_record(KEY, [True])
-    root.rename(root.with_name("off_the_shelf-imagenet"))
+    root.rename(root.with_name("off_the_shelf-imagenet-seed0"))
     with pytest.raises(RecordError, match="a record belongs in its own folder"):
         load_asked(params, runs_root)
 

@@ -67,7 +67,7 @@ def test_table2_on_the_papers_scale(
     assert (row["feature_size"], row["feature_size_paper"]) == (2048, 512)
     assert pd.isna(row["off_the_shelf_percent"])
     assert row["off_the_shelf_paper"] == 77.33
-    assert row["off_the_shelf_run"] == "rijksmuseum/type/vgg19/off_the_shelf-imagenet"
+    assert row["off_the_shelf_run"] == "rijksmuseum/type/vgg19/off_the_shelf-imagenet-seed0"
 
 
 def test_table2_has_scratch_in_a_row_of_its_own(

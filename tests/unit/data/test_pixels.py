@@ -1,31 +1,271 @@
 from __future__ import annotations
 
 import csv
+import io
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from rijksnet.collections.catalogue import build
 from rijksnet.collections.records import Record
 from rijksnet.data import pixels
 from rijksnet.data.decode import decode
 from rijksnet.data.labelled import open_pixels, read_images
-from rijksnet.data.packing import MAX_BYTES, Job, Target, pack_batch
+from rijksnet.data.packing import MAX_BYTES
 from rijksnet.data.pixels import BATCH, pack
 from rijksnet.errors import CollectionError
 from rijksnet.paths import CollectionPaths
-from tests.unit.data.conftest import jpeg
+
+
+def jpeg(seed: int) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def fill(paths: CollectionPaths, contents: dict[str, bytes]) -> None:
+    """A catalogue of these images, which lie one after the other in one file, the last first; objects are o-<name>."""
+    records, at = [], 0
+    with Path("all").open("wb") as stream:
+        for name, data in reversed(contents.items()):
+            records.append(Record(f"o-{name}", name, "all", at, len(data)))
+            at += stream.write(data)
+    build(records, paths)
+
+
+def made(paths: CollectionPaths) -> dict[str, bytes]:
+    files = [paths.images, paths.unreadable, *paths.pixels.iterdir()]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def left_behind(paths: CollectionPaths) -> set[str]:
+    return {path.name for path in paths.root.iterdir()} - {"catalogue.parquet", "rejects.csv"}
+
+
+def unreadable(paths: CollectionPaths) -> list[dict[str, str]]:
+    with paths.unreadable.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads instead of processes, where a test is not about them: they start at once."""
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int, **_: Any) -> None:
+            super().__init__(workers)
+
+    monkeypatch.setattr(pixels, "ProcessPoolExecutor", Pool)
+
+
+def test_every_readable_image_has_its_row_whatever_the_number_of_workers(paths: CollectionPaths) -> None:
+    contents = {f"{i:03}.jpg": jpeg(i) for i in range(4 * BATCH)}
+    bad = {
+        "000.jpg": (b"", "empty"),
+        "007.jpg": (b"<html>", "not an image"),
+        "008.jpg": (jpeg(0)[:400], "damaged"),
+        "063.jpg": (b"\0", "not an image"),
+    }
+    contents |= {name: data for name, (data, _) in bad.items()}
+    fill(paths, contents)
+
+    counts = pack(paths, [24, 16, 16], workers=1)
+    once = made(paths)
+    assert pack(paths, [16, 24], workers=3) == counts
+    assert made(paths) == once
+
+    assert sorted(once) == ["16.npy", "24.npy", "images.parquet", "unreadable.csv"]
+    assert str(counts) == "60 images packed; unreadable: 1 × empty, 2 × not an image, 1 × damaged"
+    assert {row["image"]: row["reason"] for row in unreadable(paths)} == {name: why for name, (_, why) in bad.items()}
+    assert [row["object_id"] for row in unreadable(paths)] == [f"o-{name}" for name in sorted(bad)]
+    images = read_images(paths.images).to_pylist()
+    assert [(row["object_id"], row["image"]) for row in images] == [
+        (f"o-{name}", name) for name in contents if name not in bad
+    ]
+    assert sorted(row["row"] for row in images) == list(range(60)), "no row is without an image"
+    for size in (16, 24):
+        packed = open_pixels(paths.pixels_of_size(size))
+        assert packed.shape == (60, size, size, 3)
+        assert not packed.flags.writeable
+        for row in images:
+            np.testing.assert_array_equal(packed[row["row"]], decode(contents[row["image"]], [size])[0])
+
+
+@pytest.mark.usefixtures("threads")
+def test_other_sizes_take_the_place_of_the_old(paths: CollectionPaths) -> None:
+    fill(paths, {"a.jpg": jpeg(0)})
+    pack(paths, [16, 24])
+    pack(paths, [32])
+    assert [file.name for file in paths.pixels.iterdir()] == ["32.npy"]
+
+
+@pytest.mark.usefixtures("threads")
+def test_files_that_cannot_be_read_are_listed(paths: CollectionPaths) -> None:
+    Path("a.jpg").write_bytes(jpeg(0))
+    sparse = Path("huge.jpg")
+    sparse.touch()
+    os.truncate(sparse, MAX_BYTES + 1)
+    records = [
+        Record("1", "a.jpg", "a.jpg", 0, len(jpeg(0))),
+        Record("2", "gone.jpg", "gone.jpg", 0, 10),
+        Record("3", "shorter.jpg", "a.jpg", 0, len(jpeg(0)) + 1),
+        Record("4", "huge.jpg", "huge.jpg", 0, MAX_BYTES + 1),
+    ]
+    build(records, paths)
+    assert pack(paths, [16]).images == 1
+    found = {row["image"]: (row["reason"], row["detail"]) for row in unreadable(paths)}
+    assert found["gone.jpg"] == ("cannot be read", "[Errno 2] No such file or directory: 'gone.jpg'")
+    assert found["shorter.jpg"][0] == "cannot be read"
+    assert "make the catalogue again" in found["shorter.jpg"][1]
+    assert found["huge.jpg"][0] == "too large"
+
+
+@pytest.mark.usefixtures("threads")
+def test_no_readable_image_is_an_error_that_leaves_no_pixels(paths: CollectionPaths) -> None:
+    fill(paths, {"a.jpg": jpeg(0)})
+    pack(paths, [16])
+    fill(paths, {"a.jpg": b"", "b.jpg": b"<html>"})
+    with pytest.raises(CollectionError, match=r"no readable image .*1 × empty, 1 × not an image\): see data/c/unread"):
+        pack(paths, [16])
+    assert not paths.images.exists()
+    assert len(unreadable(paths)) == 2
+
+
+def test_too_small_a_disk_is_an_error_before_any_work(paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(paths, {"a.jpg": jpeg(0)})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(CollectionError, match=r"1 images at \[16\] px take 0\.0 GB.*has 0\.0 GB free"):
+        pack(paths, [16])
+    assert left_behind(paths) == set()
+
+
+def test_without_a_catalogue(paths: CollectionPaths) -> None:
+    with pytest.raises(CollectionError, match="run the stage `catalogue`"):
+        pack(paths, [16])
+
+
+def test_never_more_than_two_batches_a_worker_are_in_flight(
+    paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_flight: list[int] = []
+    waiting: set[Future[Any]] = set()
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int, **_: Any) -> None:
+            super().__init__(workers)
+
+        def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future = super().submit(function, *args, **kwargs)
+            waiting.add(future)
+            in_flight.append(sum(not future.done() for future in waiting))
+            return future
+
+    monkeypatch.setattr(pixels, "ProcessPoolExecutor", Pool)
+    fill(paths, {f"{i:03}.jpg": jpeg(i) for i in range(10 * BATCH)})
+    assert pack(paths, [16], workers=2).images == 10 * BATCH
+    assert len(in_flight) == 10
+    assert max(in_flight) <= 4
+
+
+# --- interruptions -------------------------------------------------------------------------------------------------
+# A named pipe stands for the image, so that a process is surely at work on it when it is interrupted.
+
+
+def fill_with_pipe(paths: CollectionPaths) -> Path:
+    pipe = Path("pipe").absolute()
+    os.mkfifo(pipe)
+    build([Record("1", "a.jpg", str(pipe), 0, 1000)], paths)
+    return pipe
+
+
+def once_at_work(pipe: Path, then: Callable[[], None]) -> None:
+    """Call `then` as soon as a process has opened the pipe."""
+
+    def act() -> None:
+        with pipe.open("wb"):
+            then()
+
+    threading.Thread(target=act, daemon=True).start()
+
+
+def test_a_dead_process_is_a_named_error_and_the_next_run_starts_cleanly(paths: CollectionPaths) -> None:
+    pipe = fill_with_pipe(paths)
+    once_at_work(pipe, lambda: multiprocessing.active_children()[0].kill())
+    with pytest.raises(CollectionError, match=r"a process that decoded images of collection 'c' died.*than 1 workers"):
+        pack(paths, [16], workers=1)
+    assert left_behind(paths) == set()
+    fill(paths, {"a.jpg": jpeg(0)})
+    assert pack(paths, [16], workers=1).images == 1
+
+
+def test_an_interruption_leaves_nothing_that_looks_complete(paths: CollectionPaths) -> None:
+    pipe = fill_with_pipe(paths)
+    once_at_work(pipe, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        pack(paths, [16], workers=1)
+    assert left_behind(paths) == set()
+    assert multiprocessing.active_children() == []
+
+
+SCRIPT = """
+from rijksnet.data.pixels import pack
+from rijksnet.paths import CollectionPaths
+
+if __name__ == "__main__":
+    pack(CollectionPaths("c"), [16], workers=1)
+"""
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_killed_run_takes_its_processes_with_it_and_the_next_starts_cleanly(paths: CollectionPaths) -> None:
+    pipe = fill_with_pipe(paths)
+    Path("script.py").write_text(SCRIPT)
+    run = subprocess.Popen([sys.executable, "script.py"], stderr=subprocess.DEVNULL)
+    with pipe.open("wb"):
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.kill()
+        run.wait()
+        assert children
+        assert psutil.wait_procs(children, timeout=60)[1] == [], "these go on without their parent"
+    assert not paths.images.exists()
+    assert not paths.pixels.exists()
+    assert left_behind(paths) == {".pixels.part"}
+    fill(paths, {"a.jpg": jpeg(0)})
+    pack(paths, [16])
+    assert left_behind(paths) == {"images.parquet", "unreadable.csv", "pixels"}
+
+
+def test_decoding_processes_import_nothing_heavy() -> None:
+    names = "pandas, pyarrow, torch, rich, pydantic, matplotlib"
+    code = f"import sys, rijksnet.data.packing; print({{*'{names}'.split(', ')}} & {{*sys.modules}})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_rows_end_without_gaps(readable: list[bool]) -> None:
+    bad = [row for row, good in enumerate(readable) if not good]
+    new = pixels._rows_without_gaps(len(readable), bad)
+    kept = sum(readable)
+    assert [int(row) for row in np.flatnonzero(new < 0)] == bad
+    assert sorted(new[new >= 0]) == list(range(kept))
+    stay = [row for row, good in enumerate(readable) if good and row < kept]
+    assert [int(row) for row in new[stay]] == stay, "only the last ones move"

@@ -44,9 +44,7 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
     return said
 
 
-def test_the_follower_is_told_how_the_block_ended(
-    one: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_follower_is_told_how_the_block_ended(one: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = echo(tmp_path, monkeypatch, "cat > '{said}'")
     file = tmp_path / "live.json"
     with followed(one, file, after_s=0) as follower:

@@ -196,8 +196,9 @@ class Hand:
 
     @classmethod
     def of(cls, traits: Points) -> Hand:
-        """The hand with the given traits: shape (8,), each in [0, 1)."""
-        hue, contrast, saturation, width, angle, spacing, wave, mark = (traits % 1.0).tolist()
+        """The hand with the given traits, shape (8,): hue and angle in turns, any real; the others cut to [0, 1)."""
+        hue, angle = traits[[0, 4]].tolist()
+        _, contrast, saturation, width, _, spacing, wave, mark = np.clip(traits, 0, 0.999).tolist()
         second = hue + 0.12 + 0.5 * contrast
         vivid = 0.35 + 0.45 * saturation
         return cls(

@@ -116,7 +116,6 @@ def _tile(pen: Pen, shapes: list[Shape]) -> None:
 
 
 def _statue(pen: Pen, shapes: list[Shape]) -> None:
-    del shapes
     for x in pen.rng.uniform(-0.3, 0.3, 5):
         pen.stroke(np.array([(0.5 * x, -0.35), (x, 0.1), (1.1 * x, 0.6)]))
     arm = pen.rng.choice([-1.0, 1.0])
@@ -156,7 +155,6 @@ def _poster(pen: Pen, shapes: list[Shape]) -> None:
 
 
 def _manuscript(pen: Pen, shapes: list[Shape]) -> None:
-    del shapes
     x = np.linspace(-0.85, 0.85, 70)
     for y in np.arange(-0.72, 0.85, 0.2):
         script = y + 0.05 * np.sin(40 * x + 4 * np.sin(5 * x + pen.rng.uniform(0, 6.3)))
@@ -179,7 +177,6 @@ def _woodblock(pen: Pen, shapes: list[Shape]) -> None:
 
 
 def _textile(pen: Pen, shapes: list[Shape]) -> None:
-    del shapes
     step = float(pen.rng.choice([0.4, 0.5]))
     for row, y in enumerate(np.arange(-0.8, 0.8, step)):
         for x in np.arange(-1, 1.2, step) + step / 2 * (row % 2):
@@ -190,7 +187,6 @@ def _textile(pen: Pen, shapes: list[Shape]) -> None:
 
 
 def _lace(pen: Pen, shapes: list[Shape]) -> None:
-    del shapes
     for y in np.arange(-0.8, 0.9, 0.32):
         for x in np.arange(-0.85, 0.95, 0.34):
             pen.polygon(ellipse(x, y, 0.12), (44, 42, 46))
@@ -209,7 +205,7 @@ def _bookplate(pen: Pen, shapes: list[Shape]) -> None:
 
 @dataclass(frozen=True)
 class Motif:
-    """A type of object."""
+    """A type of object; not every one shows the subject whose shapes `decorate` is given."""
 
     outline: Callable[[Rng], Points]
     decorate: Callable[[Pen, list[Shape]], None]

@@ -66,13 +66,16 @@ SOURCE_ARTISTS = (
 TARGET_ARTISTS = (
     "Drukinckt, Balten", "Letterkast, Jozefien", "Persboom, Marcus", "Kopergroen, Livina", "Zetspiegel, Amandus",
     "Vlasdraad, Godelieve", "Kleurkrijt, Servaas", "Steendruk, Octavie", "Bladgoud, Rombout", "Scheldemond, Tanneke",
+    "Zeefdruk, Leontine", "Perkamens, Ghislain",
 )  # fmt: skip
 #: A pupil draws much like the master.
 PUPILS = {
     "Lakmoes, Saskia": "Inktvis, Joris",
     "Vlekman, Teun": "Pennestreek, Anna",
     "Schetsveld, Machteld": "Krasser, Maria",
-    "Bladgoud, Rombout": "Letterkast, Jozefien",
+    "Persboom, Marcus": "Drukinckt, Balten",
+    "Vlasdraad, Godelieve": "Letterkast, Jozefien",
+    "Bladgoud, Rombout": "Kopergroen, Livina",
 }
 
 #: Rare materials (too few objects to occur in all three splits): the type that is made of it, and of how many objects.
@@ -116,8 +119,8 @@ WORLDS = {
         number=2,
         prefix="MA",
         types={
-            "prent": 20, "affiche": 14, "boek": 12, "tekening": 11, "handschrift": 10, "drukblok": 9, "penning": 8,
-            "textiel": 6, "kant": 5, "exlibris": 5,
+            "prent": 20, "affiche": 13, "boek": 11, "tekening": 10, "handschrift": 9, "drukblok": 8, "penning": 8,
+            "textiel": 6, "schilderij": 5, "kant": 5, "exlibris": 5,
         },
         rare_types={"kaart": 2, "zonnewijzer": 1},
         artists=TARGET_ARTISTS,

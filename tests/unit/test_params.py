@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from rijksnet import params as rijksnet_params
+from rijksnet.errors import ParamsError
+from rijksnet.params import Params
+
+ROOT = Path(__file__).parents[2]
+Content = dict[str, Any]
+
+TABLE = {"reader": "table", "raw": "../museum", "table": "objects.csv", "images": ".", "columns": {"creator": "maker"}}
+
+#: Every key that is a choice, with all that may be chosen.
+CHOICES: dict[str, list[Any]] = {
+    "collections.extra.reader": ["table"],
+    "collections.source.reader": ["miniature"],
+    "collections.source.museum": ["rijksmuseum", "antwerp", "photographs"],
+    "source.challenges.0": ["material", "type", "artist"],
+    "target.challenges.0": ["material", "type", "artist"],
+    "scratch.challenges.0": ["material", "type", "artist"],
+    "input_size": ["native"],
+    "training.protocol": ["as_written", "as_released"],
+    "training.pixels": ["protocol", "unit", "pretrained"],
+    "training.batch_norm": ["running", "batch"],
+    "training.precision": ["auto", "fp32", "bf16"],
+    "training.device": ["auto", "cpu", "cuda", "mps"],
+}
+
+
+def edited(content: Content, edits: dict[str, Any]) -> Content:
+    """A copy with other values under dotted keys."""
+    result = copy.deepcopy(content)
+    for key, value in edits.items():
+        *folders, last = key.split(".")
+        at: Any = result
+        for part in folders:
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        at[int(last) if isinstance(at, list) else last] = value
+    return result
+
+
+def get(params: Params, key: str) -> Any:
+    at: Any = params
+    for part in key.split("."):
+        at = at[int(part)] if isinstance(at, list) else at[part] if isinstance(at, dict) else getattr(at, part)
+    return at
+
+
+def message(content: Any, tmp_path: Path) -> str:
+    """What a person is told who loads a file with this content."""
+    path = tmp_path / "params.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(content, file)
+    with pytest.raises(ParamsError) as raised:
+        rijksnet_params.load(path)
+    return str(raised.value)
+
+
+# --- choices ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in CHOICES.items() for value in values])
+def test_every_choice_can_be_built(key: str, value: Any, content: Content) -> None:
+    wide = edited(content, {"collections.extra": TABLE, "source.challenges": ["material", "type", "artist"]})
+    if key == "source.challenges.0":
+        wide = edited(wide, {"source.challenges": [value], "target.challenges": [value], "scratch.challenges": [value]})
+    assert get(Params.model_validate(edited(wide, {key: value})), key) == value
+
+
+def test_the_choices_above_are_all_there_are() -> None:
+    """So that a new choice cannot stay without a test."""
+    tested = sorted((_field(key), value) for key, values in CHOICES.items() for value in values)
+    assert sorted(_choices(Params.model_json_schema())) == tested
+
+
+def _field(key: str) -> str:
+    *_, last = (part for part in key.split(".") if not part.isdigit())
+    return last
+
+
+def _choices(schema: Content) -> Iterator[tuple[str, Any]]:
+    for model in [schema, *schema["$defs"].values()]:
+        for field, described in model["properties"].items():
+            for one in [described, described.get("items", {}), *described.get("anyOf", [])]:
+                values = [one["const"]] if "const" in one else one.get("enum", [])
+                yield from ((field, value) for value in values)
+
+
+@pytest.mark.parametrize("key", [key for key in CHOICES if not key.endswith("reader")])
+def test_no_other_choice_can(key: str, content: Content, tmp_path: Path) -> None:
+    assert f"{key}: " in message(edited(content, {key: "something"}), tmp_path)
+
+
+def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tmp_path: Path) -> None:
+    told = message(edited(content, {"collections.source.reader": "csv"}), tmp_path)
+    assert re.search(r"collections\.source: .*'csv'.*'table', 'miniature'", told)
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "surplus",
+        "collections.source.surplus",
+        "collections.extra.surplus",
+        "collections.extra.columns.surplus",
+        "source.surplus",
+        "target.surplus",
+        "imagenet.surplus",
+        "imagenet.pretrain.surplus",
+        "scratch.surplus",
+        "splits.surplus",
+        "training.surplus",
+        "training.max_epochs.surplus",
+        "tracking.surplus",
+    ],
+)
+def test_unknown_keys_are_refused_by_their_full_name(key: str, content: Content, tmp_path: Path) -> None:
+    wide = edited(content, {"collections.extra": copy.deepcopy(TABLE)})
+    assert f"\n  {key}: Extra inputs are not permitted (it is 1)" in message(edited(wide, {key: 1}), tmp_path)
+
+
+def test_no_key_may_be_left_out(content: Content, tmp_path: Path) -> None:
+    for *folder, key in _keys(content):
+        shorter = copy.deepcopy(content)
+        at = shorter
+        for part in folder:
+            at = at[part]
+        del at[key]
+        if key == "reader":
+            told = "Unable to extract tag using discriminator 'reader'"
+        else:
+            told = f"\n  {'.'.join([*folder, key])}: Field required"
+        assert told in message(shorter, tmp_path)
+
+
+def _keys(content: Content, folder: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The parts of every key; the names of collections are no keys of ours."""
+    for key, value in content.items():
+        if folder != ("collections",):
+            yield (*folder, key)
+        if isinstance(value, dict):
+            yield from _keys(value, (*folder, key))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("input_size", 15, "input_size: Input should be greater than or equal to 16 (it is 15)"),
+        ("input_size", 1025, "input_size: Input should be less than or equal to 1024 (it is 1025)"),
+        ("input_size", "32", "input_size: Input should be a valid integer (it is '32')"),
+        ("collections.source.objects", 19, "collections.source.objects: Input should be greater than or equal to 20"),
+        ("collections.source.seed", -1, "collections.source.seed: Input should be greater than or equal to 0"),
+        ("collections.extra.separator", "", "collections.extra.separator: String should have at least 1 character"),
+        ("collections.extra.columns.title", 3, "collections.extra.columns.title: Input should be a valid string"),
+        ("architectures", [], "architectures: List should have at least 1 item"),
+        ("source.challenges", [], "source.challenges: List should have at least 1 item"),
+        ("imagenet.pretrain.learning_rate", 0, "imagenet.pretrain.learning_rate: Input should be greater than 0"),
+        ("imagenet.pretrain.max_epochs", 0, "imagenet.pretrain.max_epochs: Input should be greater than or equal to 1"),
+        ("training.max_epochs.fine_tuning", 0, "training.max_epochs.fine_tuning: Input should be greater than or"),
+        ("training.max_epochs.off_the_shelf", 1.5, "training.max_epochs.off_the_shelf: Input should be a valid integer"),
+        ("training.seed", True, "training.seed: Input should be a valid integer (it is True)"),
+        ("splits.seed", -1, "splits.seed: Input should be greater than or equal to 0"),
+        ("tracking.live_after_s", -1, "tracking.live_after_s: Input should be greater than or equal to 0"),
+    ],
+)
+def test_impossible_values_are_refused_by_their_full_name(
+    key: str, value: Any, told: str, content: Content, tmp_path: Path
+) -> None:
+    wide = edited(content, {"collections.extra": copy.deepcopy(TABLE)})
+    assert f"\n  {told}" in message(edited(wide, {key: value}), tmp_path)
+
+
+# --- rules across fields --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edits", "told"),
+    [
+        pytest.param(
+            {"source.collection": "louvre"},
+            "source.collection is 'louvre', but `collections` has only ['photographs', 'source', 'target']",
+            id="unknown source",
+        ),
+        pytest.param(
+            {"target.collection": "louvre"}, "target.collection is 'louvre', but `collections` has only", id="target"
+        ),
+        pytest.param(
+            {"imagenet.pretrain.collection": "louvre"},
+            "imagenet.pretrain.collection is 'louvre', but `collections` has only",
+            id="unknown photographs",
+        ),
+        pytest.param(
+            {"drawn": ["source", "target"]},
+            "drawn is ['source', 'target'], but the collections with reader `miniature` are "
+            "['photographs', 'source', 'target']",
+            id="not all drawn",
+        ),
+        pytest.param(
+            {"collections.source": TABLE}, "drawn is ['source', 'target', 'photographs'], but", id="a table is not drawn"
+        ),
+        pytest.param(
+            {"collections.target.raw": "elsewhere"},
+            "collections.target.raw is 'elsewhere', but it is drawn into 'data/target/raw'",
+            id="drawn elsewhere",
+        ),
+        pytest.param(
+            {"target.challenges": ["type", "artist"]},
+            "target.challenges has ['artist'], which source.challenges lacks: θ̂ is tuned on the same challenge of the "
+            "source; add them to source.challenges ['material', 'type'] or drop them",
+            id="nothing to transfer",
+        ),
+        pytest.param(
+            {"target.challenges": []},
+            "target.challenges is [] and target.architectures ['test_resnet']: leave both empty for no transfer",
+            id="architectures without challenges",
+        ),
+        pytest.param(
+            {"target.architectures": []},
+            "target.challenges is ['type'] and target.architectures []: leave both empty for no transfer",
+            id="challenges without architectures",
+        ),
+        pytest.param(
+            {"target.architectures": ["vgg19"]},
+            "target.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
+            id="not trained on the source",
+        ),
+        pytest.param(
+            {"scratch.challenges": ["artist"]},
+            "scratch.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
+            id="scratch on no challenge of the source",
+        ),
+        pytest.param(
+            {"architectures": ["test_resnet", "vgg19"]},
+            "architecture 'vgg19' must stand once in imagenet.timm, imagenet.file or imagenet.pretrain.architectures; "
+            "it stands there 0 times",
+            id="no θ",
+        ),
+        pytest.param({"imagenet.timm": ["test_resnet"]}, "it stands there 2 times", id="two θ, timm"),
+        pytest.param({"imagenet.file": {"test_resnet": "a.safetensors"}}, "it stands there 2 times", id="two θ, file"),
+        pytest.param(
+            {"scratch.architecture": "vgg19"},
+            "scratch.architecture is 'vgg19', which is not among the architectures ['test_resnet']",
+            id="scratch with nothing to compare",
+        ),
+        pytest.param(
+            {"training.protocol": "as_released", "training.pixels": "unit"},
+            "training.pixels is 'unit', but training.protocol 'as_released' uses each network's own preprocessing: "
+            "set training.pixels to 'protocol' or 'pretrained'",
+            id="as released with the text's pixels",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused_by_their_full_names(
+    edits: dict[str, Any], told: str, content: Content, tmp_path: Path
+) -> None:
+    assert told in message(edited(content, edits), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param({"target.challenges": [], "target.architectures": []}, id="no transfer"),
+        pytest.param({"scratch.challenges": [], "scratch.architecture": "vgg19"}, id="no scratch"),
+        pytest.param(
+            {
+                "imagenet.pretrain.architectures": [],
+                "imagenet.pretrain.collection": "none",
+                "imagenet.timm": ["test_resnet"],
+            },
+            id="no pretraining",
+        ),
+        pytest.param(
+            {"imagenet.pretrain.architectures": [], "imagenet.file": {"test_resnet": "a.safetensors"}}, id="θ in a file"
+        ),
+    ],
+)
+def test_what_is_left_out_need_not_fit(edits: dict[str, Any], content: Content) -> None:
+    Params.model_validate(edited(content, edits))
+
+
+# --- files, and what is asked of the values -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["params.yaml", "conf/paper.yaml", "conf/sample.yaml"])
+def test_the_projects_own_parameters_load(path: str) -> None:
+    assert rijksnet_params.load(ROOT / path).architectures
+
+
+def test_an_absent_file_is_answered_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"absent\.yaml is not a file: run from the project root"):
+        rijksnet_params.load(tmp_path / "absent.yaml")
+
+
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("drawn: [source")
+    with pytest.raises(ParamsError, match=r"params\.yaml is not YAML"):
+        rijksnet_params.load(path)
+
+
+@pytest.mark.parametrize("content", [None, ["drawn"], "drawn"])
+def test_a_file_that_is_no_mapping_is_refused(content: Any, tmp_path: Path) -> None:
+    assert "\n  (the file): Input should be a valid dictionary" in message(content, tmp_path)
+
+
+def test_all_that_is_wrong_is_told_at_once(content: Content, tmp_path: Path) -> None:
+    told = message(edited(content, {"training.seed": -1, "splits.seed": -1}), tmp_path)
+    assert "training.seed" in told
+    assert "splits.seed" in told
+
+
+def test_parameters_cannot_be_changed(content: Content) -> None:
+    params = Params.model_validate(content)
+    with pytest.raises(ValidationError, match="frozen"):
+        params.training.seed = 1  # type: ignore[misc]
+
+
+def test_a_collection_is_split_for_what_is_asked_of_it(content: Content) -> None:
+    params = Params.model_validate(content)
+    assert params.challenges_of("source") == ["material", "type"]
+    assert params.challenges_of("target") == ["type"]
+    assert params.challenges_of("photographs") == ["type"]
+    assert params.challenges_of("elsewhere") == []
+    one = edited(content, {"target.collection": "source", "imagenet.pretrain.collection": "source"})
+    assert Params.model_validate(one).challenges_of("source") == ["material", "type"]
+    none = edited(content, {"imagenet.pretrain.architectures": [], "imagenet.timm": ["test_resnet"]})
+    assert Params.model_validate(none).challenges_of("photographs") == []
+
+
+def test_pixels_are_packed_for_architectures_that_are_only_pretrained_too(content: Content) -> None:
+    more = edited(content, {"imagenet.pretrain.architectures": ["test_vit", "test_resnet"]})
+    assert Params.model_validate(more).all_architectures() == ["test_resnet", "test_vit"]
