@@ -169,7 +169,11 @@ def _keys(content: Content, folder: tuple[str, ...] = ()) -> Iterator[tuple[str,
         ("imagenet.pretrain.learning_rate", 0, "imagenet.pretrain.learning_rate: Input should be greater than 0"),
         ("imagenet.pretrain.max_epochs", 0, "imagenet.pretrain.max_epochs: Input should be greater than or equal to 1"),
         ("training.max_epochs.fine_tuning", 0, "training.max_epochs.fine_tuning: Input should be greater than or"),
-        ("training.max_epochs.off_the_shelf", 1.5, "training.max_epochs.off_the_shelf: Input should be a valid integer"),
+        (
+            "training.max_epochs.off_the_shelf",
+            1.5,
+            "training.max_epochs.off_the_shelf: Input should be a valid integer",
+        ),
         ("training.seed", True, "training.seed: Input should be a valid integer (it is True)"),
         ("splits.seed", -1, "splits.seed: Input should be greater than or equal to 0"),
         ("tracking.live_after_s", -1, "tracking.live_after_s: Input should be greater than or equal to 0"),
@@ -208,7 +212,9 @@ def test_impossible_values_are_refused_by_their_full_name(
             id="not all drawn",
         ),
         pytest.param(
-            {"collections.source": TABLE}, "drawn is ['source', 'target', 'photographs'], but", id="a table is not drawn"
+            {"collections.source": TABLE},
+            "drawn is ['source', 'target', 'photographs'], but",
+            id="a table is not drawn",
         ),
         pytest.param(
             {"collections.target.raw": "elsewhere"},

@@ -37,7 +37,14 @@ def test_the_label_is_the_first_value_unless_the_maker_has_no_name(
 
 @pytest.mark.parametrize(
     ("n", "sizes"),
-    [(0, (0, 0, 0)), (9, (9, 0, 0)), (10, (8, 1, 1)), (19, (17, 1, 1)), (100, (80, 10, 10)), (112012, (89610, 11201, 11201))],
+    [
+        (0, (0, 0, 0)),
+        (9, (9, 0, 0)),
+        (10, (8, 1, 1)),
+        (19, (17, 1, 1)),
+        (100, (80, 10, 10)),
+        (112012, (89610, 11201, 11201)),
+    ],
 )
 def test_splits_are_80_10_10_and_the_remainder_is_for_training(n: int, sizes: tuple[int, int, int]) -> None:
     assert protocol.split_sizes(n) == sizes
@@ -106,7 +113,10 @@ def test_the_best_epoch_has_the_smallest_loss_and_is_the_first_of_equals(losses:
         ([1.0] * 8, True),
         ([1.0] + [2.0] * 6 + [0.9], False),  # the seventh decreases
         ([1.0] + [2.0] * 6 + [math.nextafter(1.0, 0.0)], False),  # by however little
-        ([5.0, 1.0] + [4.0, 3.0, 2.0, 1.9, 1.8, 1.7, 1.6], True),  # less than the epoch before is not less than the best
+        (
+            [5.0, 1.0] + [4.0, 3.0, 2.0, 1.9, 1.8, 1.7, 1.6],
+            True,
+        ),  # less than the epoch before is not less than the best
         ([3.0, 2.0, 1.0] + [1.0] * 6, False),
         ([3.0, 2.0, 1.0] + [1.0] * 7, True),
     ],

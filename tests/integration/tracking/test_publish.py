@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LOCK, MODEL, PIXELS_MD5, Published
-from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 
+from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
 from rijksnet.paths import REGISTERED, RunKey
 from rijksnet.stages import publish
 from rijksnet.tracking import mlflow_store, record, registry
 from rijksnet.tracking.mlflow_store import Store
+from stores import LOCK, MODEL, PIXELS_MD5, Published
 
 OTHER = RunKey(COLLECTION, "artist", "test_resnet", "off_the_shelf", "imagenet", 1)
 

@@ -119,7 +119,7 @@ def test_params_ask_for_these_runs(params: Params) -> None:
     assert len(source) == 3 * (2 * 2 + 1)
     assert len(target) == 2 * 2 * 4
     assert str(source[4]) == "miniature-rijksmuseum/material/test_resnet/scratch-random-seed0"
-    assert str(target[1]) == "miniature-antwerp/type/test_resnet/off_the_shelf-rijksmuseum"
+    assert str(target[1]) == "miniature-antwerp/type/test_resnet/off_the_shelf-rijksmuseum-seed0"
 
 
 def test_only_runs_of_the_asked_seed_are_loaded(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import signal
@@ -206,7 +206,13 @@ def once_at_work(pipe: Path, then: Callable[[], None]) -> None:
 
 def test_a_dead_process_is_a_named_error_and_the_next_run_starts_cleanly(paths: CollectionPaths) -> None:
     pipe = fill_with_pipe(paths)
-    once_at_work(pipe, lambda: multiprocessing.active_children()[0].kill())
+
+    def kill() -> None:
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        multiprocessing.connection.wait([process.sentinel])
+
+    once_at_work(pipe, kill)
     with pytest.raises(CollectionError, match=r"a process that decoded images of collection 'c' died.*than 1 workers"):
         pack(paths, [16], workers=1)
     assert left_behind(paths) == set()

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rijksnet.collections.catalogue import SCHEMA, build
@@ -79,16 +79,16 @@ def test_what_always_holds(objects: list[tuple[str, int]], seed: int, random: An
     assert list(kept.itertuples(index=False, name=None)) == expected, "sorted, and nothing else was removed"
 
 
-@given(OBJECTS, st.integers(0, 100))
-def test_the_summary_counts_what_there_is(objects: list[tuple[str, int]], seed: int) -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_the_summary_counts_what_there_is(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels, images = generator.choice([*"aaabbbcde"], 80), generator.integers(1, 4, 80)
+    objects = [(str(label), int(n)) for label, n in zip(labels, images, strict=True)]
     everything = assign(labelled_rows(objects), "type", seed)
-    try:
-        kept = keep_common_classes(everything, "type")
-    except SplitError:
-        assume(False)
+    kept = keep_common_classes(everything, "type")
     summary = summarise(everything, kept)
     assert summary["labelled"]["objects"] == len(objects)
-    assert summary["labelled"]["images"] == sum(images for _, images in objects)
+    assert summary["labelled"]["images"] == sum(n for _, n in objects)
     names = set(summary["class_names"])
     assert summary["removed_classes"] == Counter(label for label, _ in objects if label not in names)
     assert summary["kept"]["objects"] == sum(label in names for label, _ in objects)

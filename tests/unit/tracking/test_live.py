@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import KEY, PARAMS, STARTED_MS
 
+from helpers import KEY, PARAMS, STARTED_MS
 from rijksnet.tracking import live
 from rijksnet.tracking.live import Live, followed
 

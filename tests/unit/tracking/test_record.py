@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers import CLASSES, KEY, epochs, run, write_record
 
+from helpers import CLASSES, KEY, epochs, run, write_record
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.paths import RecordPaths, RunKey

@@ -1,0 +1,82 @@
+"""Projects whose stores are real: SQLite files, and a server on the loopback interface."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml import YAML
+
+from helpers import COLLECTION, KEY
+from rijksnet.paths import RecordPaths
+from rijksnet.tracking.mlflow_store import Store
+
+T = TypeVar("T")
+
+PROJECT = Path(__file__).parents[1]
+MODEL = "rijksnet-type-test_resnet"
+
+PIXELS_MD5 = "0123456789abcdef0123456789abcdef.dir"  # 36 characters: as many as a dataset's digest may have
+LOCK = f"""\
+schema: '2.0'
+stages:
+  fine_tuning@type-test_resnet:
+    cmd: rijksnet fine_tuning
+    deps:
+    - {{path: code/train.txt, hash: md5, md5: c0de5678901234567890123456789012}}
+    - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
+    - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
+    outs:
+    - {{path: runs/{KEY}/run.json, hash: md5, md5: a0ad5678901234567890123456789012}}
+"""
+
+
+def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.db") -> None:
+    """A params.yaml with one source model, `rijksnet-type-test_resnet`, and a blank store."""
+    content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "params.yaml")
+    content["source"] = {"collection": COLLECTION, "challenges": ["type"]}
+    content["target"] |= {"challenges": ["type"], "architectures": ["test_resnet"]}
+    content["architectures"] = ["test_resnet"]
+    content["scratch"]["challenges"] = []
+    content["tracking"] = {"uri": uri, "artifacts": "mlartifacts", "live_after_s": 0}
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(content, file)
+    shutil.copyfile(blank_store, folder / "mlflow.db")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A record and the run that shows it."""
+
+    store: Store
+    run: Any
+    at: RecordPaths
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 60) -> T:
+    """What a condition gives once it is true; fails after a time that no healthy machine needs."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.1)
+    return found
