@@ -116,7 +116,7 @@ def test_the_best_epoch_has_the_smallest_loss_and_is_the_first_of_equals(losses:
         (
             [5.0, 1.0] + [4.0, 3.0, 2.0, 1.9, 1.8, 1.7, 1.6],
             True,
-        ),  # less than the epoch before is not less than the best
+        ),  # less than the last, not than the best
         ([3.0, 2.0, 1.0] + [1.0] * 6, False),
         ([3.0, 2.0, 1.0] + [1.0] * 7, True),
     ],

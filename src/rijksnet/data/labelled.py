@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -45,8 +46,8 @@ def load(split: Path, images: Path) -> dict[str, LabelledRows]:
         raise SplitError(f"{split} is not there: run the stage `splits` of this collection first")
     table = pq.read_table(split).sort_by([("object_id", "ascending"), ("image", "ascending")])
     packed = read_images(images)
-    row_of = dict(zip(_pairs(packed), packed["row"].to_pylist(), strict=True))
-    pairs = _pairs(table)
+    row_of = dict(zip(pairs_of(packed), packed["row"].to_pylist(), strict=True))
+    pairs = pairs_of(table)
     absent = [pair for pair in pairs if pair not in row_of]
     if absent:
         raise SplitError(
@@ -54,26 +55,32 @@ def load(split: Path, images: Path) -> dict[str, LabelledRows]:
             "different pixels; run the stages `pixels` and `splits` again"
         )
     rows = np.array([row_of[pair] for pair in pairs], dtype=np.int64)
-    classes, labels = np.unique(np.array(table["label"].to_pylist(), dtype=object), return_inverse=True)
-    names = np.array(table["split"].to_pylist(), dtype=object)
+    names = table["label"].cast(pa.string())
+    classes = sorted(names.unique().to_pylist())
+    labels = pc.index_in(names, pa.array(classes, pa.string())).to_numpy().astype(np.int64)
+    split_of = table["split"].cast(pa.string())
     data = {}
     for name in SPLITS:
-        at = np.flatnonzero(names == name)
-        chosen = [pairs[i] for i in at]
-        object_ids, image_names = tuple(pair[0] for pair in chosen), tuple(pair[1] for pair in chosen)
-        data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at].astype(np.int64), tuple(classes))
+        at = np.flatnonzero(pc.equal(split_of, name).to_numpy())
+        object_ids, image_names = tuple(pairs[i][0] for i in at), tuple(pairs[i][1] for i in at)
+        data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at], tuple(classes))
     return data
 
 
 def digest(data: Mapping[str, LabelledRows]) -> str:
     """Identity of a split's content, 16 hexadecimal digits: equal if and only if every image has the same split,
     object and label. Pixel rows do not count: they say where an image lies, not what it is."""
-    lines = sorted(
-        json.dumps([object_id, image, split.classes[label], name], ensure_ascii=False)
+    content = sorted(
+        (object_id, image, split.classes[label], name)
         for name, split in data.items()
-        for object_id, image, label in zip(split.object_ids, split.images, split.labels, strict=True)
+        for object_id, image, label in zip(split.object_ids, split.images, split.labels.tolist(), strict=True)
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def pairs_of(table: pa.Table) -> list[tuple[str, str]]:
+    """What an image is known by everywhere: its object's id and its own name."""
+    return list(zip(table["object_id"].to_pylist(), table["image"].to_pylist(), strict=True))
 
 
 def read_images(path: Path) -> pa.Table:
@@ -97,7 +104,3 @@ def open_pixels(path: Path) -> NDArray[np.uint8]:
         raise CollectionError(f"{path} is not there: run the stage `pixels` of this collection with this size first")
     array: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return array
-
-
-def _pairs(table: pa.Table) -> list[tuple[str, str]]:
-    return list(zip(table["object_id"].to_pylist(), table["image"].to_pylist(), strict=True))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data.labelled import digest, load, read_images
+from rijksnet.data.labelled import digest, load, pairs_of, read_images
 from rijksnet.errors import SplitError
 from rijksnet.files import replacing, replacing_folder
 from rijksnet.params import Challenge
@@ -44,14 +44,14 @@ def split_collection(paths: CollectionPaths, challenges: Iterable[Challenge], se
         SplitError: fewer than two classes of a challenge occur in all three splits.
     """
     catalogue = read_catalogue(paths.catalogue)
-    packed = read_images(paths.images).select(["object_id", "image"]).to_pandas()
+    packed = set(pairs_of(read_images(paths.images)))
+    catalogue = catalogue.filter(pa.array([pair in packed for pair in pairs_of(catalogue)], pa.bool_()))
     paths.splits_summary.unlink(missing_ok=True)
     summary: dict[str, Any] = {}
     with replacing_folder(paths.splits) as folder:
         for challenge in challenges:
             file = folder / paths.split(challenge).name
-            labelled = labels_of(catalogue, challenge).merge(packed, on=["object_id", "image"], validate="one_to_one")
-            everything = assign(labelled, challenge, seed)
+            everything = assign(labels_of(catalogue, challenge), challenge, seed)
             kept = keep_common_classes(everything, challenge)
             pq.write_table(pa.Table.from_pandas(kept, SCHEMA, preserve_index=False), file)
             summary[challenge] = {**summarise(everything, kept), "digest": digest(load(file, paths.images))}
@@ -103,14 +103,15 @@ def summarise(everything: pd.DataFrame, kept: pd.DataFrame) -> dict[str, Any]:
     their numbers of objects; `majority`: the most frequent class of the test split and its share of the images, which
     is the accuracy of always guessing it.
     """
-    removed = everything[~everything["label"].isin(kept["label"])].groupby("label")["object_id"].nunique()
+    classes = sorted(kept["label"].unique())
+    removed = everything[~everything["label"].isin(classes)].groupby("label")["object_id"].nunique()
     test = kept.loc[kept["split"] == TEST, "label"].value_counts(normalize=True).sort_index()
     return {
         "labelled": _counts(everything),
         "kept": _counts(kept),
         "splits": {split: _counts(kept[kept["split"] == split]) for split in SPLITS},
         "majority": {"class": test.idxmax(), "share": float(test.max())},
-        "class_names": sorted(kept["label"].unique()),
+        "class_names": classes,
         "removed_classes": {label: int(n) for label, n in removed.sort_index().items()},
     }
 

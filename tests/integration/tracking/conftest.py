@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,18 @@ from stores import LOCK, Published, answers, free_port, make_project, wait_for
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quiet() -> None:
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"  # for child processes
-
-
-@pytest.fixture(autouse=True)
-def _no_store_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.delenv(name, raising=False)
+def _quiet_and_alone() -> Iterator[None]:
+    """No store that the caller's environment names; MLflow, here and in child processes, tells only of trouble."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            patch.delenv(name)
+        patch.setenv("MLFLOW_LOGGING_LEVEL", "WARNING")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        level = logging.getLogger("mlflow").level
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        yield
+        logging.getLogger("mlflow").setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,6 @@ def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Pu
     (folder / "dvc.lock").write_text(LOCK)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         at = write_record()
         params = load(Path("params.yaml"))
         publish.publish(params)
@@ -99,5 +102,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Itera
         assert process.poll() is None, (folder / "log").read_text()
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()

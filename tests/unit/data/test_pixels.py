@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing.connection
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -184,45 +185,45 @@ def test_never_more_than_two_batches_a_worker_are_in_flight(
 
 
 # --- interruptions -------------------------------------------------------------------------------------------------
-# A named pipe stands for the image, so that a process is surely at work on it when it is interrupted.
 
 
-def fill_with_pipe(paths: CollectionPaths) -> Path:
-    pipe = Path("pipe").absolute()
-    os.mkfifo(pipe)
-    build([Record("1", "a.jpg", str(pipe), 0, 1000)], paths)
-    return pipe
+def fill_with_minutes_of_work(paths: CollectionPaths) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save("one.jpg")
+    size = Path("one.jpg").stat().st_size
+    build([Record(f"{i}", f"{i}.jpg", "one.jpg", 0, size) for i in range(10_000)], paths)
 
 
-def once_at_work(pipe: Path, then: Callable[[], None]) -> None:
-    """Call `then` as soon as a process has opened the pipe."""
+def wait_until_at_work(paths: CollectionPaths) -> None:
+    """Return as soon as a process has written pixels."""
+    file = paths.root / ".pixels.part" / "16.npy"
+    deadline = time.monotonic() + 60
+    while not (file.is_file() and file.read_bytes()[128:50_000].strip(b"\0")):
+        assert time.monotonic() < deadline, "no pixels within a minute"
+        time.sleep(0.02)
 
+
+def once_at_work(paths: CollectionPaths, then: Callable[[], None]) -> None:
     def act() -> None:
-        with pipe.open("wb"):
-            then()
+        wait_until_at_work(paths)
+        then()
 
     threading.Thread(target=act, daemon=True).start()
 
 
 def test_a_dead_process_is_a_named_error_and_the_next_run_starts_cleanly(paths: CollectionPaths) -> None:
-    pipe = fill_with_pipe(paths)
-
-    def kill() -> None:
-        (process,) = multiprocessing.active_children()
-        process.kill()
-        multiprocessing.connection.wait([process.sentinel])
-
-    once_at_work(pipe, kill)
-    with pytest.raises(CollectionError, match=r"a process that decoded images of collection 'c' died.*than 1 workers"):
-        pack(paths, [16], workers=1)
+    fill_with_minutes_of_work(paths)
+    once_at_work(paths, lambda: multiprocessing.active_children()[0].kill())
+    with pytest.raises(CollectionError, match=r"a process that decoded images of collection 'c' died.*than 2 workers"):
+        pack(paths, [16], workers=2)
     assert left_behind(paths) == set()
     fill(paths, {"a.jpg": jpeg(0)})
     assert pack(paths, [16], workers=1).images == 1
 
 
 def test_an_interruption_leaves_nothing_that_looks_complete(paths: CollectionPaths) -> None:
-    pipe = fill_with_pipe(paths)
-    once_at_work(pipe, lambda: os.kill(os.getpid(), signal.SIGINT))
+    fill_with_minutes_of_work(paths)
+    once_at_work(paths, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         pack(paths, [16], workers=1)
     assert left_behind(paths) == set()
@@ -240,15 +241,15 @@ if __name__ == "__main__":
 
 @pytest.mark.usefixtures("threads")
 def test_a_killed_run_takes_its_processes_with_it_and_the_next_starts_cleanly(paths: CollectionPaths) -> None:
-    pipe = fill_with_pipe(paths)
+    fill_with_minutes_of_work(paths)
     Path("script.py").write_text(SCRIPT)
     run = subprocess.Popen([sys.executable, "script.py"], stderr=subprocess.DEVNULL)
-    with pipe.open("wb"):
-        children = psutil.Process(run.pid).children(recursive=True)
-        run.kill()
-        run.wait()
-        assert children
-        assert psutil.wait_procs(children, timeout=60)[1] == [], "these go on without their parent"
+    wait_until_at_work(paths)
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    run.wait()
+    assert children
+    assert psutil.wait_procs(children, timeout=60)[1] == [], "these go on without their parent"
     assert not paths.images.exists()
     assert not paths.pixels.exists()
     assert left_behind(paths) == {".pixels.part"}

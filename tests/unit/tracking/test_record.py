@@ -58,7 +58,7 @@ def test_the_marker_is_written_only_once_all_else_is_there() -> None:
     at = write_record()
     at.run.unlink()
     at.metrics.unlink()
-    with pytest.raises(FileNotFoundError, match="metrics.json"):
+    with pytest.raises(FileNotFoundError, match=r"metrics\.json"):
         record.complete(at, run())
     assert not at.run.exists()
     assert not list(at.root.glob(".*"))  # no half-written one either

@@ -1,0 +1,93 @@
+"""Opening a store: where it is, who makes it, and what is said when it is away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rijksnet.errors import TrackingError
+from rijksnet.params import Params, Tracking
+from rijksnet.tracking import mlflow_store
+from stores import free_port
+
+OPEN = """
+from rijksnet.params import Tracking
+from rijksnet.tracking import mlflow_store
+input()
+store = mlflow_store.open_store(Tracking(uri="sqlite:///new/mlflow.db", artifacts="mlartifacts", live_after_s=0.0))
+print(store.client.create_experiment("{name}"))
+"""
+
+
+def test_processes_that_open_a_new_file_together_all_succeed(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN.format(name=name)],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two", "three")
+    ]
+    for process in processes:  # all have started; now each may import and open
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], told
+    assert sorted(out.strip() for out, _ in told) == ["1", "2", "3"]
+
+
+def test_the_environment_wins_over_the_parameter(
+    params: Params, tmp_path: Path, blank_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.db"
+    other.write_bytes(blank_store.read_bytes())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    assert mlflow_store.uri(params.tracking) == f"sqlite:///{other}"
+    mlflow_store.open_store(params.tracking).client.create_experiment("seen")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mlflow_store.uri(params.tracking) == "sqlite:///mlflow.db"
+    assert mlflow_store.open_store(params.tracking).client.get_experiment_by_name("seen") is None
+
+
+def test_a_relative_file_is_that_of_the_working_directory(
+    params: Params, tmp_path: Path, blank_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow_store.open_store(params.tracking).client.create_experiment("here")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mlflow.db").write_bytes(blank_store.read_bytes())
+    monkeypatch.chdir(elsewhere)
+    assert mlflow_store.open_store(params.tracking).client.get_experiment_by_name("here") is None
+
+
+def test_whether_there_is_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, server = (Tracking(uri=uri, artifacts="a", live_after_s=0.0) for uri in ("sqlite:///a/b.db", "http://h:1"))
+    assert not mlflow_store.exists(file)
+    assert mlflow_store.exists(server)
+    assert list(tmp_path.iterdir()) == []  # asking made nothing
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.db").touch()
+    assert mlflow_store.exists(file)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:{port}", "sqlite:////proc/mlflow.db", "gopher://h"])
+def test_a_store_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, uri: str) -> None:
+    uri = uri.format(port=free_port())
+    with pytest.raises(TrackingError, match=rf"the tracking store {uri} cannot be used .*MLFLOW_TRACKING_URI"):
+        mlflow_store.open_store(Tracking(uri=uri, artifacts=str(tmp_path), live_after_s=0.0))
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is a letter to a friend" * 100)
+    with pytest.raises(TrackingError, match="file is not a database"):
+        mlflow_store.open_store(
+            Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path), live_after_s=0.0)
+        )

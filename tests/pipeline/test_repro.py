@@ -1,0 +1,173 @@
+"""A real `dvc repro`, and what people do around it. The tests share one project and leave it as they found it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from conftest import Project, checkout, commit, make_tiny
+
+MODEL = "rijksnet-type-test_resnet"
+TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "target_")
+
+
+def client(project: Project) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
+
+
+def census(project: Project) -> dict[str, dict[str, int]]:
+    """Every run of the store, by name: how many values of how many metrics it has."""
+    store = client(project)
+    runs = store.search_runs([experiment.experiment_id for experiment in store.search_experiments()])
+    return {
+        run.data.tags["run_key"]: {
+            name: len(store.get_metric_history(run.info.run_id, name)) for name in run.data.metrics
+        }
+        for run in runs
+    }
+
+
+def champion(project: Project) -> str:
+    return client(project).get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
+
+
+def records(project: Project) -> list[Path]:
+    return sorted((project.folder / "runs").glob("*/*/*/*/run.json"))
+
+
+def test_every_kind_of_run_leaves_a_record_and_a_run(reproduced: Project) -> None:
+    # θ; 2 off the shelf, 2 fine tuned, 1 scratch on the source; 2 challenges × 2 strategies × 2 starts on the target
+    assert len(records(reproduced)) == 1 + 5 + 8
+    runs = census(reproduced)
+    assert len(runs) == 14
+    assert all("test_accuracy" in metrics for metrics in runs.values())
+    for table in ("table1.csv", "table2.csv", "table3.csv", "claims.csv", "README.md"):
+        assert (reproduced.folder / "results" / table).stat().st_size > 0
+
+
+def test_runs_are_complete_and_lead_to_their_data(reproduced: Project) -> None:
+    store = client(reproduced)
+    for experiment in store.search_experiments(filter_string="name LIKE 'miniature-%'"):
+        for run in store.search_runs([experiment.experiment_id]):
+            tags = run.data.tags
+            assert (tags["status"], run.info.status) == ("completed", "FINISHED")
+            assert tags["git_dirty"] == "False"
+            assert tags["git_commit"] == reproduced.git("rev-parse", "HEAD~1").strip()
+            assert tags["dvc_stage"].split("@")[0] in ("pretrain", "off_the_shelf", "fine_tuning", "scratch") or tags[
+                "dvc_stage"
+            ].startswith("target_")
+            digests = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
+            split = f"data/{tags['collection']}/splits/{tags['challenge']}.parquet"
+            assert len(digests[split]) == 32
+            assert {"learning_curve.png", "confusion_matrix.png", "per_class.csv", "model", "record"} <= {
+                artifact.path for artifact in store.list_artifacts(run.info.run_id)
+            }
+
+
+def test_with_nothing_changed_only_champions_runs(reproduced: Project) -> None:
+    assert reproduced.repro() == {"champions"}
+
+
+def test_metrics_and_plots_can_be_shown(reproduced: Project) -> None:
+    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert len(shown) == 14
+    plots = reproduced.run("dvc", "plots", "show", "--out", str(reproduced.folder / "dvc_plots"))
+    assert "index.html" in plots
+
+
+def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores_them(reproduced: Project) -> None:
+    first = champion(reproduced)
+    reproduced.run("rijksnet", "fine_tuning", "miniature-rijksmuseum", "type", "test_resnet", "--seed", "1")
+    reproduced.run("rijksnet", "publish")
+    reproduced.repro()  # register, publish and report see the new record; nothing is trained
+    before = {path: path.read_bytes() for path in records(reproduced)}
+    client(reproduced).set_registered_model_alias(MODEL, "champion", "2")  # as the UI does
+
+    ran = {stage for stage in reproduced.repro() if stage.startswith(("target_", "tuned", "fine", "off", "feat"))}
+    assert ran == {
+        "tuned@type-test_resnet",
+        "target_tuned_features@type-test_resnet",
+        "target_tuned_off_the_shelf@type-test_resnet",
+        "target_tuned_fine_tuning@type-test_resnet",
+    }
+    assert champion(reproduced) != first
+
+    said = reproduced.run("rijksnet", "promote", MODEL, "1", "--yes")
+    assert said.count("test accuracy") == 2
+    assert not {stage for stage in reproduced.repro() if stage.startswith(TRAINING)}
+    assert champion(reproduced) == first
+    assert {path: path.read_bytes() for path in records(reproduced)} == before
+
+    shutil.rmtree(reproduced.folder / "runs/miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed1")
+    reproduced.repro()
+
+
+def test_a_lost_store_is_rebuilt_from_records_and_pins(reproduced: Project) -> None:
+    before, champion_before = census(reproduced), champion(reproduced)
+    kept = reproduced.folder / "kept.db"
+    (reproduced.folder / "mlflow.db").rename(kept)
+    try:
+        reproduced.run("rijksnet", "publish")
+        assert census(reproduced) == before
+        assert champion(reproduced) == champion_before
+        reproduced.run("rijksnet", "publish")
+        assert census(reproduced) == before
+        assert len(client(reproduced).search_model_versions(f"name = '{MODEL}'")) == 1
+    finally:
+        kept.replace(reproduced.folder / "mlflow.db")
+
+
+def test_a_pulled_clone_trains_nothing(reproduced: Project, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    reproduced.run("dvc", "remote", "add", "--force", "shared", str(remote))
+    reproduced.run("dvc", "push", "--remote", "shared")
+    reproduced.run("dvc", "remote", "remove", "shared")
+    clone = Project(tmp_path / "clone")
+    reproduced.git("clone", "--quiet", str(reproduced.folder), str(clone.folder))
+    clone.run("dvc", "remote", "add", "shared", str(remote))
+    clone.run("dvc", "pull", "--remote", "shared")
+    ran = clone.repro()
+    assert not {stage for stage in ran if stage.startswith(TRAINING)}, ran
+    assert ran == {f"pixels@miniature-{name}" for name in ("rijksmuseum", "antwerp", "photographs")} | {"champions"}
+    clone.run("rijksnet", "publish")
+    assert len(census(clone)) == 14
+
+
+def test_a_run_of_mlflow_does_not_leak_into_the_stages(reproduced: Project) -> None:
+    said = reproduced.run(
+        "mlflow", "run", ".", "--env-manager", "local", "-e", "train", "-P", "seed=2", "-P", "strategy=off_the_shelf"
+    )
+    try:
+        assert "succeeded" in said
+        made = "runs/miniature-rijksmuseum/type/test_resnet/off_the_shelf-imagenet-seed2/run.json"
+        assert (reproduced.folder / made).is_file()
+        store = client(reproduced)
+        outer = store.search_runs(["0"], order_by=["attributes.start_time DESC"])[0]
+        assert "test_accuracy" not in outer.data.metrics
+    finally:
+        shutil.rmtree(reproduced.folder / "runs/miniature-rijksmuseum/type/test_resnet/off_the_shelf-imagenet-seed2")
+        shutil.rmtree(reproduced.folder / "mlruns", ignore_errors=True)
+
+
+def test_a_mistake_in_the_parameters_is_told_before_anything_runs(tmp_path: Path) -> None:
+    project = checkout(tmp_path / "project")
+    make_tiny(project)
+    commit(project, "Tiny parameters")
+    file = project.folder / "params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("batch_norm: running", "batch_norm: moving"))
+    said = project.run("rijksnet", "draw", "miniature-antwerp", check=False)
+    assert "training.batch_norm" in said
+    assert "'running' or 'batch'" in said
+    assert "Traceback" not in said
+    assert not (project.folder / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["catalogue", "pixels", "splits", "draw"])
+def test_an_unknown_collection_is_told_with_those_there_are(reproduced: Project, command: str) -> None:
+    said = reproduced.run("rijksnet", command, "louvre", check=False)
+    assert "'louvre'" in said
+    assert "miniature-antwerp" in said

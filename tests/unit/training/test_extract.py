@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rijksnet.errors import RecordError
+from rijksnet.networks.architectures import Network
+from rijksnet.networks.weights import Design
+from rijksnet.params import BatchNorm
+from rijksnet.training import features
+from rijksnet.training.compute import Compute
+from rijksnet.training.features import Description, extract, features_file, read_description, write_description
+
+N = 70
+
+
+class Normalising(nn.Module):
+    """A batch normalisation between pixels and global average pooling, with statistics of its own."""
+
+    feature_size = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.BatchNorm2d(3, eps=1e-3)
+        self.layer.load_state_dict(
+            {
+                "weight": torch.tensor([1.0, 2.0, 3.0]),
+                "bias": torch.tensor([0.5, 0.0, -0.5]),
+                "running_mean": torch.tensor([100.0, 120.0, 140.0]),
+                "running_var": torch.tensor([400.0, 900.0, 1600.0]),
+                "num_batches_tracked": torch.tensor(5),
+            }
+        )
+
+    def features(self, pixels_bhwc: Tensor) -> Tensor:
+        return cast(Tensor, self.layer(pixels_bhwc.permute(0, 3, 1, 2).float())).mean((2, 3))
+
+
+@pytest.fixture
+def pixels() -> Any:
+    generator = np.random.default_rng(0)
+    brightness = generator.integers(0, 200, (N, 1, 1, 3))
+    return (brightness + generator.integers(0, 55, (N, 4, 4, 3))).astype(np.uint8)
+
+
+def extracted(network: Any, pixels: Any, file: Path, batch_norm: BatchNorm, compute: Compute) -> Any:
+    done = list(extract(network, pixels, file, batch_norm, compute))
+    assert done == sorted(done)
+    assert done[-1] == len(pixels)
+    return np.load(file)
+
+
+def normalised(x: Any, mean: Any, variance: Any) -> Any:
+    """By hand: scaled by statistics, then weight and bias, then the mean over positions."""
+    return ((x - mean) / np.sqrt(variance + 1e-3) * [1.0, 2.0, 3.0] + [0.5, 0.0, -0.5]).mean((1, 2))
+
+
+def test_running_statistics_are_the_networks_own(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
+    found = extracted(Normalising(), pixels, tmp_path / "f.npy", "running", cpu)
+    expected = normalised(pixels.astype(float), [100.0, 120.0, 140.0], [400.0, 900.0, 1600.0])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_statistics_are_those_of_each_32_images(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
+    network = Normalising()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    found = extracted(network, pixels, tmp_path / "f.npy", "batch", cpu)
+    batches = [pixels[start : start + 32].astype(float) for start in (0, 32, 64)]
+    by_hand = [normalised(x, x.mean((0, 1, 2)), x.var((0, 1, 2))) for x in batches]
+    np.testing.assert_allclose(found, np.concatenate(by_hand), rtol=1e-4, atol=1e-4)
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(network.state_dict()[f"layer.{name}"], before[f"layer.{name}"])
+
+
+@pytest.mark.parametrize("batch_norm", ["running", "batch"])
+def test_features_of_a_network_are_those_it_gives(batch_norm: BatchNorm, tmp_path: Path, cpu: Compute) -> None:
+    torch.manual_seed(0)
+    network = Network(Design("test_resnet"), 2, "unit")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items() if "tracked" not in name}
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    found = extracted(network, pixels, tmp_path / "f.npy", batch_norm, cpu)
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in before.items())
+    network.train(batch_norm == "batch")
+    with torch.no_grad():
+        expected = torch.cat([network.features(torch.from_numpy(some)) for some in (pixels[:32], pixels[32:])])
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_running_features_can_follow_batch_features(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
+    network = Normalising()
+    running = extracted(network, pixels, tmp_path / "a.npy", "running", cpu)
+    batch = extracted(network, pixels, tmp_path / "b.npy", "batch", cpu)
+    again = extracted(network, pixels, tmp_path / "c.npy", "running", cpu)
+    np.testing.assert_array_equal(running, again)
+    assert not np.allclose(running, batch)
+
+
+def test_a_file_is_there_only_when_it_is_whole(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
+    run = extract(cast(Network, Normalising()), pixels, tmp_path / "made" / "f.npy", "batch", cpu)
+    assert next(run) == 32
+    assert not (tmp_path / "made" / "f.npy").exists()
+    assert list(run) == [64, 70]
+    assert [file.name for file in (tmp_path / "made").iterdir()] == ["f.npy"]
+
+
+# --- descriptions -----------------------------------------------------------------------------------------------------
+
+
+def test_a_description_comes_back(tmp_path: Path) -> None:
+    design = Design("test_resnet", {"pad_type": "same"}, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    description = Description(design, "ab" * 32, 64, 96, 372_688)
+    write_description(tmp_path, description)
+    assert read_description(tmp_path) == description
+
+
+def test_features_without_one_are_not_complete(tmp_path: Path) -> None:
+    features_file(tmp_path, "running").touch()
+    with pytest.raises(RecordError, match="holds no complete features: run `rijksnet features`, or `dvc repro`, first"):
+        read_description(tmp_path)
+
+
+def test_statistics_have_a_file_each(tmp_path: Path) -> None:
+    names = {features_file(tmp_path, "running").name, features_file(tmp_path, "batch").name, features.DESCRIPTION}
+    assert names == {"running.npy", "batch.npy", "network.json"}
