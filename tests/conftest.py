@@ -1,15 +1,26 @@
-"""What tests of several rooms share: a params file's content, small, and parameters made from it."""
+"""What tests of several rooms share: small parameters, and a working directory in which they can be trained with."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from rijksnet import paths
 from rijksnet.params import Params
+from rijksnet.paths import CollectionPaths
+from rijksnet.protocol import SPLITS
 
 Content = dict[str, Any]
+
+# Before torch is imported: networks this small lose more to threads that wait for each other than they gain.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -61,3 +72,40 @@ def tiny_params(content: Content) -> Callable[..., Params]:
         return Params.model_validate({**content, "training": {**content["training"], **training}})
 
     return make
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of one test: the three collections, split and packed, and θ of `test_resnet`."""
+    import torch
+
+    from rijksnet.networks import weights
+    from rijksnet.networks.architectures import Network
+    from rijksnet.networks.weights import Design
+
+    monkeypatch.chdir(tmp_path)
+    for seed, collection in enumerate(("source", "target", "photographs")):
+        write_collection(collection, seed)
+    torch.manual_seed(100)
+    design = Design("test_resnet", {}, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    backbone = Network(design, 1, "unit").backbone
+    weights.save(paths.imagenet_weights("test_resnet"), backbone.state_dict(), design, [])
+    return tmp_path
+
+
+def write_collection(collection: str, seed: int, size: int = 32) -> None:
+    """100 images, 80/10/10, in three classes of different colours; their rows are in no order."""
+    at, generator = CollectionPaths(collection), np.random.default_rng(seed)
+    at.pixels.mkdir(parents=True)
+    at.splits.mkdir()
+    labels, rows = np.arange(100) % 3, generator.permutation(100)
+    pixels = generator.integers(0, 150, (100, size, size, 3), dtype=np.uint8)
+    pixels[rows, ..., labels] += np.uint8(105)
+    np.save(at.pixels_of_size(size), pixels)
+    images = {"object_id": [f"{collection}-{i:03}" for i in range(100)], "image": [f"{i:03}.jpg" for i in range(100)]}
+    pq.write_table(pa.table({**images, "row": pa.array(rows, pa.int64())}), at.images)
+    names = np.array(["blauw", "geel", "rood"])[labels]
+    for challenge in ("material", "type"):
+        split = np.repeat(SPLITS, (80, 10, 10))[generator.permutation(100)]
+        columns = {"label": pa.array(names).dictionary_encode(), "split": pa.array(split).dictionary_encode()}
+        pq.write_table(pa.table({**images, **columns}), at.split(challenge))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ KEY = RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet")
 CLASSES = ["drawing", "print", "schilderij – olieverf"]
 STARTED_MS = 1_700_000_000_000
 INPUT_SIZE = 64
+DESIGN = Design("test_resnet", {}, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 
 #: What `rijksnet.stages.train` writes of a run's parameters.
 PARAMS: dict[str, Any] = {
@@ -49,10 +50,12 @@ def epochs(n: int, started_ms: int = STARTED_MS) -> list[Epoch]:
 
 
 @functools.cache
-def network(seed: int) -> Network:
-    """A tiny network whose weights follow from the seed."""
+def network(seed: int, scale: Literal["unit", "pretrained"] = "unit") -> Network:
+    """A tiny network whose weights follow from the seed; its classes lie apart."""
     torch.manual_seed(seed)
-    return Network(Design("test_resnet"), len(CLASSES), "unit").eval()
+    made = Network(DESIGN, len(CLASSES), scale).eval()
+    torch.nn.init.normal_(made.softmax.weight)
+    return made
 
 
 def write_record(
@@ -71,7 +74,7 @@ def write_record(
     measured = {one.split: metrics.evaluate(one.probabilities, one.labels) | {"n": len(one.labels)} for one in answers}
     record.write_metrics(at.metrics, {**measured, "majority_accuracy": 0.4, "epochs": n_epochs, "best_epoch": 1})
     tensors: dict[str, Tensor] = network(seed).weights()
-    weights.save(at.weights, tensors, Design(key.architecture), CLASSES)
+    weights.save(at.weights, tensors, DESIGN, CLASSES)
     record.complete(at, run(key, n_epochs, started_ms))
     return at
 

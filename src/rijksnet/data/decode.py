@@ -12,9 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-#: Larger images are refused; the number is Pillow's own limit against decompression bombs.
-MAX_PIXELS = 178_956_970
-
 #: Pixels a side below which no JPEG is decoded at reduced scale: twice the input of the paper's networks and more, so
 #: that the reduction cannot be seen. Sizes up to half of it share one decoding.
 REDUCED_SIDE = 640
@@ -45,7 +42,8 @@ def decode(data: bytes, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
         One uint8 array of shape (size, size, 3), RGB, for each size.
 
     Raises:
-        UnreadableError: with reason `empty`, `not an image`, `too large` or `damaged`.
+        UnreadableError: with reason `empty`, `not an image`, `too large` (more than 179 million pixels, Pillow's limit
+            against decompression bombs) or `damaged`.
     """
     if not data:
         raise UnreadableError("empty", "the file has no bytes")
@@ -70,8 +68,6 @@ def _reduced_side(size: int) -> int:
 def _upright_rgb(data: bytes, side: int) -> Image.Image:
     """The image in RGB, the right way up; a JPEG possibly reduced, but to no less than `side` px either way."""
     with Image.open(BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableError("too large", f"{image.width} × {image.height} px; at most {MAX_PIXELS} px in all")
         image.draft(None, (side, side))
         return _to_rgb(ImageOps.exif_transpose(image))
 

@@ -36,6 +36,9 @@ Outcome = Literal["added", "completed", "present"]
 
 LOCAL_STORE = "sqlite:///"
 
+#: How long to wait for another process to make a local store's tables, which takes it seconds.
+PATIENCE_S = 120.0
+
 
 @dataclass
 class Store:
@@ -101,7 +104,7 @@ def open_store(tracking: Tracking) -> Store:
             return Store(client, None)
         file = Path(at.removeprefix(LOCAL_STORE)).absolute()
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
+        with FileLock(f"{file}.lock", timeout=PATIENCE_S):
             client = mlflow.MlflowClient(f"{LOCAL_STORE}{file}", f"{LOCAL_STORE}{file}")
             client.search_experiments(max_results=1)
         return Store(client, Path(tracking.artifacts).absolute().as_uri())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,68 +49,52 @@ def measured(n: int) -> list[tuple[int, int, float]]:
     return [(one.epoch, one.time_ms, one.validation_loss) for one in epochs(n)]
 
 
-def test_epochs_are_streamed_while_the_training_runs(store: Store, params: Params, only_weights: None) -> None:
-    with followed(live(), FILE, after_s=0) as follower:
-        train_to(1, follower.epoch_ended)
-        wait_for(lambda: epochs_shown(store) == measured(1))
-        run = shown(store)
-        assert run.info.status == "RUNNING"
-        assert run.info.start_time == STARTED_MS
-        assert run.data.tags["status"] == "started"
-        assert run.data.tags["run_key"] == str(KEY)
-        assert run.data.params == {name: str(value) for name, value in PARAMS.items()}
-        train_to(3, follower.epoch_ended)
-        wait_for(lambda: epochs_shown(store) == measured(3))
-        train_to(4, follower.epoch_ended)  # the last epoch ends just before the training does
-        write_record(n_epochs=4)
-    assert epochs_shown(store) == measured(4)
-    ended = shown(store)
-    assert (ended.info.status, ended.data.tags["status"]) == ("FINISHED", "trained")
-    publish.publish(params)
-    completed = shown(store)
-    assert completed.info.run_id == run.info.run_id
-    assert (completed.data.tags["status"], completed.info.end_time) == ("completed", STARTED_MS + 4500)
-    assert completed.data.metrics["test_accuracy"] == 0.7
-    assert epochs_shown(store) == measured(4)
-
-
+#: A training that hangs after its second epoch. It imports nothing heavy, as followed trainings need not.
 TRAINING = """
-import sys, time
+import time
 from pathlib import Path
-from test_following import FILE, followed, live, train_to
-with followed(live(), FILE, after_s=0) as follower:
-    train_to(2, follower.epoch_ended)
-    print("trains", flush=True)
+from rijksnet.tracking.live import Live, followed
+with followed(Live.read(Path("live.json")), Path("live.json"), after_s=0) as follower:
+    follower.epoch_ended()
     time.sleep(600)
 """
 
 
-def test_a_killed_training_is_told_and_its_resumption_goes_on_in_the_same_run(
+def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
     store: Store, params: Params, only_weights: None
 ) -> None:
-    path = [str(Path(__file__).parent), *sys.path]
-    training = subprocess.Popen([sys.executable, "-c", f"import sys; sys.path[:] = {path}\n{TRAINING}"])
+    live().write(Path("live.json"))
+    record.write_history(RecordPaths.of(KEY).history, epochs(2))
+    training = subprocess.Popen([sys.executable, "-c", TRAINING])
     try:
         wait_for(lambda: epochs_shown(store) == measured(2))
+        streamed = shown(store)
     finally:
-        training.send_signal(signal.SIGKILL)
+        training.kill()
         training.wait()
+    assert (streamed.info.status, streamed.info.start_time) == ("RUNNING", STARTED_MS)
+    assert (streamed.data.tags["status"], streamed.data.tags["run_key"]) == ("started", str(KEY))
+    assert streamed.data.params == {name: str(value) for name, value in PARAMS.items()}
     wait_for(lambda: shown(store).data.tags["status"] == "interrupted")
-    killed = shown(store)
-    assert killed.info.status == "FAILED"
+    assert shown(store).info.status == "FAILED"
 
     with followed(live(), FILE, after_s=0) as follower:
         train_to(3, follower.epoch_ended)
         wait_for(lambda: epochs_shown(store) == measured(3))
-        again = shown(store)
-        assert (again.info.run_id, again.info.status) == (killed.info.run_id, "RUNNING")
-        assert again.data.tags["status"] == "started"
-        write_record()
+        resumed = shown(store)
+        train_to(4, follower.epoch_ended)  # the last epoch ends just before the training does
+        write_record(n_epochs=4)
+    assert (resumed.info.run_id, resumed.info.status) == (streamed.info.run_id, "RUNNING")
+    assert resumed.data.tags["status"] == "started"
+    assert epochs_shown(store) == measured(4)
+    assert (shown(store).info.status, shown(store).data.tags["status"]) == ("FINISHED", "trained")
+
     publish.publish(params)
     completed = shown(store)
-    assert (completed.info.run_id, completed.info.status) == (killed.info.run_id, "FINISHED")
-    assert completed.data.tags["status"] == "completed"
-    assert epochs_shown(store) == measured(3)
+    assert (completed.info.run_id, completed.info.status) == (streamed.info.run_id, "FINISHED")
+    assert (completed.data.tags["status"], completed.info.end_time) == ("completed", STARTED_MS + 4500)
+    assert completed.data.metrics["test_accuracy"] == 0.7
+    assert epochs_shown(store) == measured(4)
 
 
 def test_a_server_that_is_away_costs_one_warning(

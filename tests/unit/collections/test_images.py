@@ -89,6 +89,18 @@ def test_a_member_that_is_no_file_is_refused(tmp_path: Path, member: tuple[bytes
     assert detail in error.detail
 
 
+def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
+    """Its bytes do not lie in one piece."""
+    info = tarfile.TarInfo("a.jpg")
+    info.size = 6
+    info.pax_headers = {"GNU.sparse.map": "0,3,10,3", "GNU.sparse.size": "20", "GNU.sparse.name": "a.jpg"}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info, io.BytesIO(b"abcdef"))
+    error = refusal(tmp_path / "a.tar", "a.jpg")
+    assert error.reason is Reason.NOT_A_FILE
+    assert "sparse" in error.detail
+
+
 def test_in_a_folder_a_link_is_followed_and_other_things_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"from DVC's cache")
     folder = tmp_path / "images"

@@ -80,7 +80,7 @@ def test_an_image_that_cannot_be_used_is_rejected(tmp_path: Path, image: str, re
 
 
 def test_byte_order_mark_blank_lines_and_other_columns_do_no_harm(tmp_path: Path) -> None:
-    rows = [["extra", *HEADER], [], ["x", "1", "a.jpg", "", "", "", ""], []]
+    rows = [[*HEADER, "extra"], [], ["1", "a.jpg", "", "", "", "", "x"], []]
     (record,) = read(tmp_path, rows, encoding="utf-8-sig")
     assert isinstance(record, Record)
     assert record.object_id == "1"

@@ -16,9 +16,9 @@ from rijksnet.data.splits import SCHEMA
 from rijksnet.errors import CollectionError, SplitError
 
 ROWS = [
-    ("o1", "1.jpg", "prent", "train"),
-    ("o1", "2.jpg", "prent", "train"),
-    ("o2", "3.jpg", "Één", "train"),
+    ("o1", "1.jpg", "Één", "train"),
+    ("o1", "2.jpg", "Één", "train"),
+    ("o2", "3.jpg", "prent", "train"),
     ("o3", "4.jpg", "Één", "validation"),
     ("o4", "5.jpg", "prent", "validation"),
     ("o5", "6.jpg", "prent", "test"),
@@ -44,7 +44,7 @@ def test_rows_are_joined_by_object_and_image(tmp_path: Path) -> None:
     train = data["train"]
     assert train.classes == ("prent", "Één")
     assert (train.object_ids, train.images) == (("o1", "o1", "o2"), ("1.jpg", "2.jpg", "3.jpg"))
-    assert (train.rows.tolist(), train.labels.tolist()) == ([4, 2, 6], [0, 0, 1])
+    assert (train.rows.tolist(), train.labels.tolist()) == ([4, 2, 6], [1, 1, 0])
     assert (data["validation"].rows.tolist(), data["validation"].labels.tolist()) == ([0, 1], [1, 0])
     assert [len(rows) for rows in data.values()] == [3, 2, 2]
     assert all(rows.rows.dtype == rows.labels.dtype == np.int64 for rows in data.values())

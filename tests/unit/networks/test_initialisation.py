@@ -19,10 +19,10 @@ LAYERS = [
 @pytest.mark.parametrize(("layer", "fan_in"), LAYERS)
 def test_he_uniform_weights_fill_their_bounds(layer: nn.Module, fan_in: int) -> None:
     torch.manual_seed(0)
-    layer.bias.data.fill_(1)  # type: ignore[union-attr,operator]
+    layer.bias.data.fill_(1)
     initialise_he_uniform(nn.Sequential(layer))
-    _is_uniform(layer.weight, math.sqrt(6 / fan_in))  # type: ignore[arg-type]
-    assert not layer.bias.any()  # type: ignore[union-attr,operator]
+    _is_uniform(layer.weight, math.sqrt(6 / fan_in))
+    assert not layer.bias.any()
 
 
 def test_the_softmax_layer_is_glorot_uniform() -> None:

@@ -55,7 +55,7 @@ def test_the_follower_is_told_how_the_block_ended(one: Live, tmp_path: Path, mon
         assert Live.read(file) == one
     assert said.read_text() == "done\n"
     assert not file.exists()
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012, SIM117
         with followed(one, file, after_s=0) as follower:
             follower.epoch_ended()
             raise KeyboardInterrupt

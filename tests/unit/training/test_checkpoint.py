@@ -9,7 +9,10 @@ from torch import nn
 from rijksnet.training.checkpoint import Checkpoint, Progress
 from rijksnet.training.epoch import Epoch
 
-HISTORY = [Epoch(0, 1_700_000_000_000, 1 / 3, 0.1, 2 / 3, 0.2, 31.5), Epoch(1, 1_700_000_001_000, 0.3, 0.4, 0.6, 0.5, 1)]
+HISTORY = [
+    Epoch(0, 1_700_000_000_000, 1 / 3, 0.1, 2 / 3, 0.2, 31.5),
+    Epoch(1, 1_700_000_001_000, 0.3, 0.4, 0.6, 0.5, 1),
+]
 
 
 def trained(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -72,15 +75,12 @@ def test_another_runs_checkpoint_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_saved_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
     model, optimiser = trained()
-    checkpoint = Checkpoint(tmp_path, "a", every_s=30)
-    for now[0], epochs in ((129.0, 0), (130.0, 1), (159.0, 1), (161.0, 2)):
-        checkpoint.save(model, optimiser, Progress(HISTORY[:2] if now[0] > 160 else HISTORY[:1]))
-        assert checkpoint.file.exists() == (epochs > 0)
-        if epochs:
-            assert len(Checkpoint(tmp_path, "a").load(model, optimiser).history) == epochs
+    checkpoint = Checkpoint(tmp_path, "a", every_s=30, _saved=100.0)
+    for now, epochs, on_disk in ((129.0, 1, 0), (130.0, 1, 1), (159.0, 2, 1), (160.0, 2, 2)):
+        monkeypatch.setattr("time.monotonic", lambda now=now: now)
+        checkpoint.save(model, optimiser, Progress(HISTORY[:epochs]))
+        assert len(Checkpoint(tmp_path, "a").load(model, optimiser).history) == on_disk
 
 
 def test_clearing_leaves_nothing(tmp_path: Path) -> None:

@@ -55,14 +55,14 @@ def extracted(network: Any, pixels: Any, file: Path, batch_norm: BatchNorm, comp
     return np.load(file)
 
 
-def normalised(x: Any, mean: Any, variance: Any) -> Any:
-    """By hand: scaled by statistics, then weight and bias, then the mean over positions."""
-    return ((x - mean) / np.sqrt(variance + 1e-3) * [1.0, 2.0, 3.0] + [0.5, 0.0, -0.5]).mean((1, 2))
+def normalised(x: Any, mean: Any, deviation: Any) -> Any:
+    """By hand: statistics, then weight and bias, then the mean over positions."""
+    return ((x - mean) / deviation * [1.0, 2.0, 3.0] + [0.5, 0.0, -0.5]).mean((1, 2))
 
 
 def test_running_statistics_are_the_networks_own(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
     found = extracted(Normalising(), pixels, tmp_path / "f.npy", "running", cpu)
-    expected = normalised(pixels.astype(float), [100.0, 120.0, 140.0], [400.0, 900.0, 1600.0])
+    expected = normalised(pixels.astype(float), [100.0, 120.0, 140.0], np.sqrt([400.001, 900.001, 1600.001]))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -72,7 +72,7 @@ def test_batch_statistics_are_those_of_each_32_images(pixels: Any, tmp_path: Pat
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     found = extracted(network, pixels, tmp_path / "f.npy", "batch", cpu)
     batches = [pixels[start : start + 32].astype(float) for start in (0, 32, 64)]
-    by_hand = [normalised(x, x.mean((0, 1, 2)), x.var((0, 1, 2))) for x in batches]
+    by_hand = [normalised(x, x.mean((0, 1, 2)), np.sqrt(x.var((0, 1, 2)) + 1e-3)) for x in batches]
     np.testing.assert_allclose(found, np.concatenate(by_hand), rtol=1e-4, atol=1e-4)
     for name in ("running_mean", "running_var"):
         assert torch.equal(network.state_dict()[f"layer.{name}"], before[f"layer.{name}"])

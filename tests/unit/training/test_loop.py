@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -146,7 +146,7 @@ def test_every_epoch_sees_every_example_once_in_an_order_of_its_own(cpu: Compute
     model = Scripted([0.5, 0.4, 0.3])
     train(model, cpu, replace(RECIPE, max_epochs=3))
     assert [len(batch) for batch in model.seen] == [32, 32, 6] * 3
-    epochs = [sum(model.seen[start : start + 3], []) for start in (0, 3, 6)]
+    epochs = [list(chain(*model.seen[start : start + 3])) for start in (0, 3, 6)]
     rows = [float(row) for row in examples(70).rows]
     assert all(sorted(epoch) == sorted(rows) for epoch in epochs)
     assert rows not in epochs
@@ -166,7 +166,7 @@ def test_the_remainder_is_dropped_where_the_recipe_says(cpu: Compute) -> None:
     model = Scripted([0.5, 0.4])
     train(model, cpu, replace(RECIPE, max_epochs=2, drop_last=True))
     assert [len(batch) for batch in model.seen] == [32, 32] * 2
-    assert set(sum(model.seen[:2], [])) != set(sum(model.seen[2:], []))  # another remainder each epoch
+    assert set(chain(*model.seen[:2])) != set(chain(*model.seen[2:]))  # another remainder each epoch
 
 
 def test_batches_hold_inputs_and_labels_of_their_rows(cpu: Compute) -> None:
@@ -177,7 +177,6 @@ def test_batches_hold_inputs_and_labels_of_their_rows(cpu: Compute) -> None:
         assert inputs[:, 0].tolist() == some.rows[batch].tolist()
         assert labels.tolist() == (some.rows[batch] % 2).tolist()
         assert (inputs.dtype, labels.dtype) == (torch.float32, torch.int64)
-    assert list(load(some, [], cpu)) == []
 
 
 def test_a_failure_while_reading_is_not_lost(cpu: Compute) -> None:
@@ -188,7 +187,7 @@ def test_a_failure_while_reading_is_not_lost(cpu: Compute) -> None:
 def test_a_training_that_is_left_early_can_be_left(cpu: Compute) -> None:
     batches = load(examples(70), batches_of(np.arange(70), 32, drop_last=False), cpu)
     next(batches)
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------

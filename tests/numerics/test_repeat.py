@@ -1,0 +1,136 @@
+"""The same seed gives the same run, bit for bit; interrupted and resumed too. Another seed gives another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rijksnet.params import Params
+from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.stages import train
+from rijksnet.stages.features import features
+from rijksnet.tracking import record
+from rijksnet.training import loop
+from rijksnet.training.checkpoint import Checkpoint
+
+KEYS = [
+    RunKey("source", "type", "test_resnet", "off_the_shelf", "imagenet"),
+    RunKey("source", "type", "test_resnet", "fine_tuning", "imagenet"),
+    RunKey("source", "type", "test_resnet", "scratch", "random"),
+]
+EPOCHS = 4
+
+pytestmark = pytest.mark.usefixtures("workspace")
+Make = Callable[..., Params]
+every_strategy = pytest.mark.parametrize("key", KEYS, ids=[key.strategy for key in KEYS])
+
+
+def carry_out(params: Params, key: RunKey) -> dict[str, Any]:
+    """Train, take what the run left, and clear it away; without what the clock measures."""
+    if key.strategy == "off_the_shelf":
+        features(params, key.collection, key.architecture, None)
+        train.off_the_shelf(params, key)
+    else:
+        train.network(params, key)
+    at = RecordPaths.of(key)
+    record.read_run(at)
+    left: dict[str, Any] = {file.name: file.read_bytes() for file in (at.weights, at.predictions, at.metrics)}
+    left["history"] = [replace(epoch, time_ms=0, images_per_s=0) for epoch in record.read_history(at.history)]
+    shutil.rmtree("runs")
+    return left
+
+
+def short(make: Make, epochs: int = EPOCHS, **training: Any) -> Params:
+    return make(max_epochs={"off_the_shelf": epochs, "fine_tuning": epochs}, **training)
+
+
+@pytest.fixture
+def every_epoch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train.checkpoint, "Checkpoint", partial(Checkpoint, every_s=0))
+
+
+def kill(params: Params, key: RunKey, during: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start a run and kill it at the end of an epoch's training, before anything of that epoch is kept."""
+    train_epoch = loop._train_epoch
+
+    def killed(*arguments: Any) -> tuple[float, float, int]:
+        result = train_epoch(*arguments)
+        if arguments[4][1] == during:
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_train_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out(params, key)
+
+
+def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the epochs trained from now on."""
+    trained, fit = [], train.fit
+
+    def noting(*arguments: Any) -> Any:
+        for epoch in fit(*arguments):
+            trained.append(epoch.epoch)
+            yield epoch
+
+    monkeypatch.setattr(train, "fit", noting)
+    return trained
+
+
+@every_strategy
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(key: RunKey, tiny_params: Make) -> None:
+    one, same, other = (carry_out(short(tiny_params), replace(key, seed=seed)) for seed in (1, 1, 2))
+    assert one == same
+    assert len(one["history"]) == EPOCHS
+    assert one["weights.safetensors"] != other["weights.safetensors"]
+    assert one["predictions.parquet"] != other["predictions.parquet"]
+    assert one["history"] != other["history"]
+
+
+@every_strategy
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_a_resumed_run_is_the_uninterrupted_one(
+    key: RunKey, tiny_params: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = short(tiny_params)
+    whole = carry_out(params, key)
+    for during in (2, 3):  # killed twice
+        kill(params, key, during, monkeypatch)
+        assert not RecordPaths.of(key).run.exists()
+    trained = epochs_trained(monkeypatch)
+    assert carry_out(params, key) == whole
+    assert trained == [3]
+    assert not Path(".checkpoints", str(key)).exists()
+
+
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"precision": "bf16"}, {"pixels": "pretrained"}])
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_a_checkpoint_of_other_settings_is_ignored(
+    change: dict[str, Any], tiny_params: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, other, key = short(tiny_params), short(tiny_params, **change), KEYS[1]
+    kill(params, key, 2, monkeypatch)
+    assert Path(".checkpoints", str(key), "checkpoint.pt").exists()
+    trained = epochs_trained(monkeypatch)
+    resumed = carry_out(other, key)
+    assert trained == list(range(change.get("epochs", EPOCHS)))
+    assert carry_out(other, key) == resumed
+
+
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_momentum_is_part_of_what_is_resumed(tiny_params: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the tests above could fail: without the optimiser's state, the run is another one."""
+    params, key = short(tiny_params), KEYS[1]
+    whole = carry_out(params, key)["history"]
+    kill(params, key, 2, monkeypatch)
+    monkeypatch.setattr("torch.optim.SGD.load_state_dict", lambda *_: None)
+    resumed = carry_out(params, key)["history"]
+    assert resumed[:2] == whole[:2]
+    assert resumed[3] != whole[3]
