@@ -312,8 +312,9 @@ def main() -> None:
     """Run a command; a person's mistake gets one message, a mistake of ours a traceback."""
     from rijksnet.errors import RijksNetError
 
-    # threads that wait for each other sleep rather than spin: on a busy machine training is some twenty times faster
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # threads that wait for each other spin briefly, then sleep: spinning on is as fast on an idle machine, and many
+    # times slower on a busy one (docs/decisions.md)
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app()
     except RijksNetError as error:

@@ -69,7 +69,8 @@ def _upright_rgb(data: bytes, side: int) -> Image.Image:
     """The image in RGB, the right way up; a JPEG possibly reduced, but to no less than `side` px either way."""
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         image.draft(None, (side, side))
-        return _to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -80,7 +81,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

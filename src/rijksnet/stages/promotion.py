@@ -13,6 +13,9 @@ from rijksnet.params import Params
 from rijksnet.tracking import mlflow_store, registry
 from rijksnet.tracking.mlflow_store import Store
 
+#: The registered models of this project; a server may hold other people's.
+OURS = "name LIKE 'rijksnet-%'"
+
 
 def models_table(params: Params) -> Table:
     """The registered models, a line per version."""
@@ -20,7 +23,7 @@ def models_table(params: Params) -> Table:
     table = Table(title="registered models")
     for heading in ("model", "version", "champion", "test accuracy", "run", "weights"):
         table.add_column(heading)
-    for model in store.client.search_registered_models(filter_string="name LIKE 'rijksnet-%'"):
+    for model in store.client.search_registered_models(filter_string=OURS):
         champion = registry.champion(store, model.name)
         for version in registry.versions(store, model.name):
             is_champion = champion is not None and champion.version == version.version
@@ -63,10 +66,10 @@ def promote(params: Params, name: str, version: str, ask: Callable[[str], bool] 
 
 
 def _version(store: Store, name: str, version: str) -> Any:
-    found = registry.versions(store, name)
-    if not found:
-        known = [model.name for model in store.client.search_registered_models()]
+    known = [model.name for model in store.client.search_registered_models(filter_string=OURS)]
+    if name not in known:
         raise TrackingError(f"there is no registered model {name!r}; the registry has {known}")
+    found = registry.versions(store, name)
     for one in found:
         if str(one.version) == version:
             return one

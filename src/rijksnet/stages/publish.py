@@ -66,9 +66,7 @@ def publish(params: Params) -> None:
     store = mlflow_store.open_store(params.tracking)
     published = publish_records(store, list(record.find()))
     registered = sum(
-        registry.register(store, one.at, one.run, one.run_id)[1]
-        for one in published
-        if is_candidate(params, one.run)
+        registry.register(store, one.at, one.run, one.run_id)[1] for one in published if is_candidate(params, one.run)
     )
     for challenge, architecture in registry.source_models(params):
         registry.ensure_champion(store, challenge, architecture, registry.read_pin(challenge, architecture))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the defaults wait minutes for a server that is away
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
@@ -132,8 +133,8 @@ def start_live(store: Store, live: Live) -> str:
     return str(run.info.run_id)
 
 
-def _live_name(live: Live) -> str:
-    return f"{live.key} {live.started_ms}"
+def _live_name(of: Live | record.Run) -> str:
+    return f"{of.key} {of.started_ms}"
 
 
 def log_epochs(store: Store, run_id: str, epochs: Iterable[Epoch]) -> None:
@@ -166,9 +167,7 @@ def publish(
     present = store.published_run(run.key, digest)
     if present:
         return present, "present"
-    streamed = store.runs(run.key, "run_key_live", f"{run.key} {run.started_ms}") + store.runs(
-        run.key, "record_digest", digest
-    )
+    streamed = store.runs(run.key, "run_key_live", _live_name(run)) + store.runs(run.key, "record_digest", digest)
     if streamed:
         run_id = str(streamed[0].info.run_id)
         store.client.set_tag(run_id, "record_digest", digest)

@@ -35,6 +35,7 @@ def choose(training: Training) -> Compute:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; cuBLAS is not else repeatable
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory; filling it takes time
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     name = training.device if training.device != "auto" else next(name for name, is_there in there.items() if is_there)
     if not there[name]:

@@ -29,11 +29,10 @@ from stores import LOCK, Published, answers, free_port, make_project, wait_for
 def _quiet_and_alone() -> Iterator[None]:
     """No store that the caller's environment names; MLflow, here and in child processes, tells only of trouble."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-            patch.delenv(name)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+            patch.delenv(name, raising=False)
         patch.setenv("MLFLOW_LOGGING_LEVEL", "WARNING")
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         level = logging.getLogger("mlflow").level
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         yield

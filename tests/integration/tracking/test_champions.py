@@ -14,7 +14,7 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import champions, publish
-from rijksnet.tracking import registry
+from rijksnet.tracking import mlflow_store, registry
 from rijksnet.tracking.mlflow_store import Store
 from rijksnet.tracking.registry import Pin
 from stores import MODEL, free_port
@@ -88,6 +88,20 @@ def test_a_registry_that_is_away_leaves_the_pin_with_a_warning(
     assert told.count("warning") == 1
     assert uri in told
     assert not Path("not").exists()
+
+
+def test_why_the_registry_is_away_is_told_word_for_word(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Pin("type", "test_resnet", "d" * 64).write()
+    message = "database is locked [SQL: SELECT] [parameters: ('a',)] [/not markup]"
+
+    def refuse(_: object) -> None:
+        raise TrackingError(message)
+
+    monkeypatch.setattr(mlflow_store, "open_store", refuse)
+    champions.champions(params)
+    assert capsys.readouterr().err.endswith(f": {message}\n")
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{port}", "sqlite:///not/yet/made.db"])

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from helpers import KEY, PARAMS, STARTED_MS, epochs, write_record
+from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
-from rijksnet.tracking import record
+from rijksnet.stages.follow import follow
+from rijksnet.tracking import mlflow_store, record
 from rijksnet.tracking.live import Live, followed
 from rijksnet.tracking.mlflow_store import Store
 from stores import free_port, make_project, wait_for
@@ -95,6 +97,23 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
     assert (completed.data.tags["status"], completed.info.end_time) == ("completed", STARTED_MS + 4500)
     assert completed.data.metrics["test_accuracy"] == 0.7
     assert epochs_shown(store) == measured(4)
+
+
+@pytest.mark.parametrize("error", [TrackingError, RuntimeError])
+def test_whatever_goes_wrong_is_one_warning_word_for_word(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[Exception]
+) -> None:
+    message = "[parameters: ('a',)] [/not markup] [SQL: SELECT]"
+
+    def refuse(_: object) -> None:
+        raise error(message)
+
+    monkeypatch.setattr(mlflow_store, "open_store", refuse)
+    live().write(FILE)
+    follow(params, FILE)
+    told = capsys.readouterr().err
+    assert told.startswith(f"warning: {KEY} is not shown live: ")
+    assert told.endswith(f"{message}\n")
 
 
 def test_a_server_that_is_away_costs_one_warning(
