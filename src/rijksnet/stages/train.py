@@ -224,7 +224,8 @@ def _train(
             scratch_pad.save(job.model, optimiser, state)
             epoch_ended()
             report(epoch.epoch + 1, _note(epoch))
-        report(job.recipe.max_epochs, _note(state.history[-1]) + f", {len(state.history)} epochs")
+        if len(state.history) < job.recipe.max_epochs:
+            report(job.recipe.max_epochs, f"stopped after {len(state.history)} epochs: {_note(state.history[-1])}")
 
 
 def _note(epoch: Epoch) -> str:

@@ -35,7 +35,8 @@ def choose(training: Training) -> Compute:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; cuBLAS is not else repeatable
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory; filling it takes time
+    # nothing here reads uninitialised memory, and filling it takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     name = training.device if training.device != "auto" else next(name for name, is_there in there.items() if is_there)
     if not there[name]:

@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -66,17 +67,26 @@ def test_real_weights_give_the_logits_that_timm_gives(tmp_path: Path) -> None:
     assert not any(name.startswith("classifier") for name in tensors)
 
 
-@pytest.mark.parametrize("header", [{}, {"mean": "0.5,0.25,0.125", "std": "0.5,1,2"}])
-def test_a_published_file_may_say_how_its_pixels_were_scaled(
-    header: dict[str, str], tmp_path: Path, published: dict[str, Tensor]
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({}, {}),
+        ({"mean": "0.5,0.25,0.125", "std": "0.5,1,2"}, {"mean": (0.5, 0.25, 0.125), "std": (0.5, 1.0, 2.0)}),
+        (
+            {"create_kwargs": "act_layer=silu,norm_layer=batchnorm2d"},
+            {"act_layer": "silu", "norm_layer": "batchnorm2d"},
+        ),
+    ],
+)
+def test_a_published_file_may_say_how_it_is_built(
+    header: dict[str, str], said: dict[str, Any], tmp_path: Path, published: dict[str, Tensor]
 ) -> None:
     save_file(published, tmp_path / "published", {"architecture": "test_resnet", **header})
     theta.import_file("test_resnet", tmp_path / "published", tmp_path / "θ")
     tensors, found = weights.read(tmp_path / "θ")
     design, _ = weights.design_in(found, tmp_path / "θ")
     timms = design_as_published("test_resnet")
-    expected = Design("test_resnet", {}, (0.5, 0.25, 0.125), (0.5, 1.0, 2.0)) if header else timms
-    assert design == expected
+    assert design == (replace(timms, options=said) if "create_kwargs" in header else replace(timms, **said))
     assert same(tensors, without_classifier(published))
 
 
