@@ -60,6 +60,7 @@ def checkout(folder: Path) -> Project:
             shutil.copyfile(ROOT / name, target)
     project = Project(folder)
     project.git("init", "--quiet")
+    (folder / ".work").mkdir()  # ignored by git: what the tests put aside
     return project
 
 

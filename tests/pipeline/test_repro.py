@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import mlflow
@@ -16,7 +17,10 @@ TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "
 
 
 def client(project: Project) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
+    """A client of the store as it is now: MLflow keeps a database open by its name, also once it was replaced."""
+    copy = Path(tempfile.mkdtemp(dir=project.folder / ".work")) / "mlflow.db"
+    shutil.copyfile(project.folder / "mlflow.db", copy)
+    return mlflow.MlflowClient(f"sqlite:///{copy}")
 
 
 def census(project: Project) -> dict[str, dict[str, int]]:
@@ -85,7 +89,8 @@ def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores
     reproduced.run("rijksnet", "publish")
     reproduced.repro()  # register, publish and report see the new record; nothing is trained
     before = {path: path.read_bytes() for path in records(reproduced)}
-    client(reproduced).set_registered_model_alias(MODEL, "champion", "2")  # as the UI does
+    store = f"sqlite:///{reproduced.folder / 'mlflow.db'}"
+    mlflow.MlflowClient(store).set_registered_model_alias(MODEL, "champion", "2")  # as the UI does
 
     ran = {stage for stage in reproduced.repro() if stage.startswith(("target_", "tuned", "fine", "off", "feat"))}
     assert ran == {
@@ -111,11 +116,12 @@ def test_a_lost_store_is_rebuilt_from_records_and_pins(reproduced: Project) -> N
     kept = reproduced.folder / "kept.db"
     (reproduced.folder / "mlflow.db").rename(kept)
     try:
-        reproduced.run("rijksnet", "publish")
-        assert census(reproduced) == before
+        said = reproduced.run("rijksnet", "publish")
+        assert "14 runs added, 0 completed, 0 already there; 2 versions registered" in said
+        assert census(reproduced) == {key: metrics for key, metrics in before.items() if "seed0" in key}
         assert champion(reproduced) == champion_before
-        reproduced.run("rijksnet", "publish")
-        assert census(reproduced) == before
+        said = reproduced.run("rijksnet", "publish")
+        assert "0 runs added, 0 completed, 14 already there; 0 versions registered" in said
         assert len(client(reproduced).search_model_versions(f"name = '{MODEL}'")) == 1
     finally:
         kept.replace(reproduced.folder / "mlflow.db")
@@ -128,6 +134,7 @@ def test_a_pulled_clone_trains_nothing(reproduced: Project, tmp_path: Path) -> N
     reproduced.run("dvc", "remote", "remove", "shared")
     clone = Project(tmp_path / "clone")
     reproduced.git("clone", "--quiet", str(reproduced.folder), str(clone.folder))
+    (clone.folder / ".work").mkdir()
     clone.run("dvc", "remote", "add", "shared", str(remote))
     clone.run("dvc", "pull", "--remote", "shared")
     ran = clone.repro()
