@@ -228,7 +228,10 @@ def tables() -> None:
     from rijksnet.analysis.report import render_tables
     from rijksnet.paths import DATA, RUNS
 
-    Console().print(render_tables(params(), RUNS, DATA))
+    console = Console()
+    if not console.is_terminal:  # in a file or a log there is room
+        console = Console(width=160)
+    console.print(render_tables(params(), RUNS, DATA))
 
 
 @app.command(rich_help_panel=RESULTS)
