@@ -1,0 +1,84 @@
+"""Fine tuning as `rijksnet` does it (bf16 where native, channels last, pixels straight from disk order) against a plain
+float32 loop over NCHW tensors, in the same run: python benchmarks/training.py [ARCHITECTURE] [SIDE]
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+
+from rijksnet import protocol
+from rijksnet.networks.architectures import Network, design_as_published, timm_name
+from rijksnet.params import MaxEpochs, Training
+from rijksnet.training import compute
+from rijksnet.training.loop import Examples, fit, make_optimiser
+
+CLASSES, IMAGES, ROUNDS = 20, 640, 3
+
+TRAINING = Training(
+    protocol="as_written",
+    pixels="unit",
+    batch_norm="running",
+    precision="auto",
+    device="cpu",
+    max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=ROUNDS),
+    seed=0,
+)
+
+
+def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> float:
+    """Images per second of a float32 loop over ready tensors, the best of the rounds."""
+    model = timm.create_model(timm_name(architecture), num_classes=CLASSES).train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, nesterov=True)
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div(255)
+    targets = torch.from_numpy(labels)
+    best = 0.0
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for start in range(0, IMAGES, protocol.BATCH_SIZE):
+            batch = slice(start, start + protocol.BATCH_SIZE)
+            loss = F.cross_entropy(model(inputs[batch]), targets[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        best = max(best, IMAGES / (time.perf_counter() - started))
+    return best
+
+
+def ours(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> tuple[float, compute.Compute]:
+    """Images per second of the training loop, the best of as many epochs."""
+    computed = compute.choose(TRAINING)
+    model = Network(design_as_published(architecture), CLASSES, "unit")
+    recipe = protocol.recipe("fine_tuning", TRAINING)
+    train = Examples(pixels, np.arange(IMAGES), labels)
+    few = Examples(pixels, np.arange(protocol.BATCH_SIZE), labels[: protocol.BATCH_SIZE])
+    epochs = fit(model, make_optimiser(model, recipe.optimiser), train, few, recipe, 0, computed)
+    return max(epoch.images_per_s for epoch in epochs), computed
+
+
+def main() -> None:
+    architecture = sys.argv[1] if len(sys.argv) > 1 else "test_resnet"
+    side = int(sys.argv[2]) if len(sys.argv) > 2 else 64
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
+    labels = random.integers(0, CLASSES, IMAGES)
+    baseline = plain(architecture, pixels, labels)
+    speed, computed = ours(architecture, pixels, labels)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{architecture} at {side} px: plain float32 {baseline:.0f} images/s, rijksnet ({computed}) {speed:.0f}, "
+        f"ratio {speed / baseline:.2f}; peak memory {peak:.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
