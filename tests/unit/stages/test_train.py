@@ -92,7 +92,7 @@ def check_weights(key: RunKey) -> dict[str, Tensor]:
     at = RecordPaths.of(key)
     tensors, header = weights.read(at.weights)
     design, classes = weights.design_in(header, at.weights)
-    network = Network(design, len(classes), "unit").eval()
+    network = Network(design, len(classes), read_run(at).params["pixels"]).eval()
     weights.load_backbone(network.backbone, tensors, at.weights)
     weights.load_softmax(network.softmax, tensors, at.weights)
     object_ids, _, probabilities = answers(key, "test")
@@ -119,10 +119,12 @@ def test_off_the_shelf(tiny_params: Make) -> None:
     assert history[-1].train_loss < history[0].train_loss
 
 
-def test_fine_tuning(tiny_params: Make) -> None:
+@pytest.mark.parametrize("pixels", ["unit", "pretrained"])
+def test_fine_tuning(pixels: str, tiny_params: Make) -> None:
     theta = paths.imagenet_weights("test_resnet")
-    train.network(tiny_params(), FINE_TUNING)
+    train.network(tiny_params(pixels=pixels), FINE_TUNING)
     run = check_record(FINE_TUNING, 4, theta)
+    assert run.params["pixels"] == pixels
     recipe = {"optimiser": "sgd", "learning_rate": 0.001, "momentum": 0.9, "nesterov": True, "drop_last": False}
     assert run.params.items() >= recipe.items()
     tuned, started = backbone(check_weights(FINE_TUNING)), weights.read(theta)[0]
