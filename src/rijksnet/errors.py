@@ -15,6 +15,10 @@ class CollectionError(RijksNetError):
     """A collection cannot be read: no usable image, a missing column, contradicting records."""
 
 
+class HarvestError(RijksNetError):
+    """A museum's server cannot be asked, refuses, or answers what cannot be understood."""
+
+
 class SplitError(RijksNetError):
     """A challenge cannot be split: no label, or no class that occurs in all three splits."""
 

@@ -12,22 +12,52 @@ from ruamel.yaml import YAML
 
 from rijksnet import params as rijksnet_params
 from rijksnet.errors import ParamsError
-from rijksnet.params import Params
+from rijksnet.params import CREATOR_RULES, Params
 
 ROOT = Path(__file__).parents[2]
 Content = dict[str, Any]
 
 TABLE = {"reader": "table", "raw": "../museum", "table": "objects.csv", "images": ".", "columns": {"creator": "maker"}}
+SERVER = {"contact": "someone@example.org", "requests_per_s": 2.0}
+OAI = {
+    "reader": "oai_pmh", "raw": "raw", "endpoint": "https://example.org/oai", "prefix": "edm", "format": "edm",
+    "sets": [], "server": SERVER, "download": SERVER | {"kind": "iiif"},
+}  # fmt: skip
+CHALLENGE_2014 = {
+    "reader": "rijks_challenge", "raw": "raw", "images": None, "xml": "xml2.tar", "groundtruth": "rijksgt.mat",
+    "labels": "groundtruth",
+}  # fmt: skip
+ALL_RULES = ["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
+#: One collection of each kind that is not drawn, each with every section filled in.
+EXTRA = {
+    "collections.extra": TABLE
+    | {"cleaning": {"creator": [*ALL_RULES], "type": ["spelling"], "material": ["spelling"]}},
+    "collections.oai": OAI,
+    "collections.challenge": CHALLENGE_2014,
+}
 
 #: Every key that is a choice, with all that may be chosen.
 CHOICES: dict[str, list[Any]] = {
     "collections.extra.reader": ["table"],
+    "collections.oai.reader": ["oai_pmh"],
+    "collections.oai.format": ["dc", "edm"],
+    "collections.oai.object_id": ["header", "identifier"],
+    "collections.oai.server.robots": ["obey", "ignore"],
+    "collections.oai.download.robots": ["obey", "ignore"],
+    "collections.oai.download.kind": ["iiif", "manifest", "url"],
+    "collections.challenge.reader": ["rijks_challenge"],
+    "collections.challenge.labels": ["groundtruth", "xml"],
+    "collections.extra.cleaning.creator.0": ALL_RULES,
+    "collections.extra.cleaning.type.0": ["vocabulary", "spelling", "first_value"],
+    "collections.extra.cleaning.material.0": ["vocabulary", "spelling", "first_value"],
     "collections.source.reader": ["miniature"],
     "collections.source.museum": ["rijksmuseum", "antwerp", "photographs"],
     "source.challenges.0": ["material", "type", "artist"],
     "target.challenges.0": ["material", "type", "artist"],
     "scratch.challenges.0": ["material", "type", "artist"],
     "input_size": ["native"],
+    "splits.rule": ["paper", "challenge", "imported"],
+    "splits.together": ["object", "near_duplicates"],
     "training.protocol": ["as_written", "as_released"],
     "training.pixels": ["protocol", "unit", "pretrained"],
     "training.batch_norm": ["running", "batch"],
@@ -70,7 +100,7 @@ def message(content: Any, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in CHOICES.items() for value in values])
 def test_every_choice_can_be_built(key: str, value: Any, content: Content) -> None:
-    wide = edited(content, {"collections.extra": TABLE, "source.challenges": ["material", "type", "artist"]})
+    wide = edited(content, {**EXTRA, "source.challenges": ["material", "type", "artist"]})
     if key == "source.challenges.0":
         wide = edited(wide, {"source.challenges": [value], "target.challenges": [value], "scratch.challenges": [value]})
     assert get(Params.model_validate(edited(wide, {key: value})), key) == value
@@ -79,7 +109,11 @@ def test_every_choice_can_be_built(key: str, value: Any, content: Content) -> No
 def test_the_choices_above_are_all_there_are() -> None:
     """So that a new choice cannot stay without a test."""
     tested = sorted((_field(key), value) for key, values in CHOICES.items() for value in values)
-    assert sorted(_choices(Params.model_json_schema())) == tested
+    untested = [*_choices(Params.model_json_schema())]
+    for rule in sorted(CREATOR_RULES):  # the schema offers them for every field; a rule across fields refuses them
+        untested.remove(("type", rule))
+        untested.remove(("material", rule))
+    assert sorted(untested) == tested
 
 
 def _field(key: str) -> str:
@@ -97,12 +131,12 @@ def _choices(schema: Content) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("key", [key for key in CHOICES if not key.endswith("reader")])
 def test_no_other_choice_can(key: str, content: Content, tmp_path: Path) -> None:
-    assert f"{key}: " in message(edited(content, {key: "something"}), tmp_path)
+    assert f"{key}: " in message(edited(content, {**copy.deepcopy(EXTRA), key: "something"}), tmp_path)
 
 
 def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tmp_path: Path) -> None:
     told = message(edited(content, {"collections.source.reader": "csv"}), tmp_path)
-    assert re.search(r"collections\.source: .*'csv'.*'table', 'miniature'", told)
+    assert re.search(r"collections\.source: .*'csv'.*'table', 'oai_pmh', 'rijks_challenge', 'miniature'", told)
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------
@@ -115,6 +149,11 @@ def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tm
         "collections.source.surplus",
         "collections.extra.surplus",
         "collections.extra.columns.surplus",
+        "collections.extra.cleaning.surplus",
+        "collections.oai.surplus",
+        "collections.oai.server.surplus",
+        "collections.oai.download.surplus",
+        "collections.challenge.surplus",
         "source.surplus",
         "target.surplus",
         "imagenet.surplus",
@@ -127,7 +166,7 @@ def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tm
     ],
 )
 def test_unknown_keys_are_refused_by_their_full_name(key: str, content: Content, tmp_path: Path) -> None:
-    wide = edited(content, {"collections.extra": copy.deepcopy(TABLE)})
+    wide = edited(content, copy.deepcopy(EXTRA))
     assert f"\n  {key}: Extra inputs are not permitted (it is 1)" in message(edited(wide, {key: 1}), tmp_path)
 
 
@@ -182,7 +221,7 @@ def _keys(content: Content, folder: tuple[str, ...] = ()) -> Iterator[tuple[str,
 def test_impossible_values_are_refused_by_their_full_name(
     key: str, value: Any, told: str, content: Content, tmp_path: Path
 ) -> None:
-    wide = edited(content, {"collections.extra": copy.deepcopy(TABLE)})
+    wide = edited(content, copy.deepcopy(EXTRA))
     assert f"\n  {told}" in message(edited(wide, {key: value}), tmp_path)
 
 
@@ -259,6 +298,26 @@ def test_impossible_values_are_refused_by_their_full_name(
             {"scratch.architecture": "vgg19"},
             "scratch.architecture is 'vgg19', which is not among the architectures ['test_resnet']",
             id="scratch with nothing to compare",
+        ),
+        pytest.param(
+            {"target.collection": "source"},
+            "target.collection is 'source', the source itself: its runs would replace the source's",
+            id="a target that is the source",
+        ),
+        pytest.param(
+            {"splits.rule": "challenge", "splits.together": "near_duplicates"},
+            "splits.together is 'near_duplicates', but splits.rule 'challenge' takes a split as it is",
+            id="groups in a split that is not drawn",
+        ),
+        pytest.param(
+            {"collections.extra": TABLE | {"cleaning": {"type": ["spelling", "roles"]}}},
+            "collections.extra.cleaning: cleaning.type has ['roles'], which are rules for names",
+            id="a rule for names on types",
+        ),
+        pytest.param(
+            {"collections.extra": CHALLENGE_2014 | {"groundtruth": None}},
+            "labels is 'groundtruth', but `groundtruth` is null",
+            id="labels from a file that is not there",
         ),
         pytest.param(
             {"training.protocol": "as_released", "training.pixels": "unit"},
@@ -339,7 +398,7 @@ def test_a_collection_is_split_for_what_is_asked_of_it(content: Content) -> None
     assert params.challenges_of("target") == ["type"]
     assert params.challenges_of("photographs") == ["type"]
     assert params.challenges_of("elsewhere") == []
-    one = edited(content, {"target.collection": "source", "imagenet.pretrain.collection": "source"})
+    one = edited(content, {"imagenet.pretrain.collection": "source"})
     assert Params.model_validate(one).challenges_of("source") == ["material", "type"]
     none = edited(content, {"imagenet.pretrain.architectures": [], "imagenet.timm": ["test_resnet"]})
     assert Params.model_validate(none).challenges_of("photographs") == []

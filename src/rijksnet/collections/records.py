@@ -19,6 +19,9 @@ class Reason(StrEnum):
     NOT_A_FILE = "image is not a regular file"
     DUPLICATE = "duplicate record"
     TAKEN = "image of another object"
+    NOT_FETCHED = "image not fetched"
+    RIGHTS = "rights statement not among those kept"
+    DOUBTFUL = "record cannot be read"
 
 
 class Extent(NamedTuple):
@@ -43,6 +46,7 @@ class Record:
     material: tuple[str, ...] = ()
     title: str = ""
     rights: str = ""
+    split: str = ""  #: the split that the museum or the challenge itself puts the object in; empty where it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,22 @@ class Reject:
     detail: str
 
 
+class Address(NamedTuple):
+    """Where an object's image is on the web."""
+
+    object_id: str
+    url: str
+
+
 class Reader(Protocol):
     """A collection's raw files, read: iterating raises CollectionError where the source as a whole cannot be used."""
 
     def __iter__(self) -> Iterator[Record | Reject]: ...
+
+
+class AddressReader(Reader, Protocol):
+    """A reader whose images are fetched first (`rijksnet fetch`): it knows their addresses."""
+
+    def addresses(self) -> Iterator[Address]:
+        """The addresses of all images that are to be kept, objects with refused rights left out."""
+        ...

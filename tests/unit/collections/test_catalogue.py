@@ -12,7 +12,7 @@ from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.errors import CollectionError
-from rijksnet.params import Columns, TableCollection
+from rijksnet.params import Cleaning, Columns, TableCollection
 from rijksnet.paths import CollectionPaths
 
 SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample"
@@ -26,8 +26,8 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CollectionPaths:
     return CollectionPaths("c")
 
 
-def rejects(paths: CollectionPaths) -> list[dict[str, str]]:
-    with paths.rejects.open(encoding="utf-8", newline="") as stream:
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -46,9 +46,10 @@ def test_the_catalogue_holds_the_records_sorted(paths: CollectionPaths) -> None:
         "material": [],
         "title": "Één",
         "rights": "CC0",
+        "split": "",
     }
     assert table["offset"].to_pylist() == [0, 512]
-    assert rejects(paths) == []
+    assert rows_of(paths.rejects) == rows_of(paths.cleaning) == []
     assert str(counts) == "2 images of 2 objects; left out: nothing"
 
 
@@ -70,7 +71,7 @@ def test_rejects_are_written_with_their_reasons(paths: CollectionPaths) -> None:
     taken = replace(TWO, image="1.jpg")
     counts = build([from_reader, ONE, duplicate, taken], paths)
     assert counts.rejects == {Reason.MISSING: 1, Reason.DUPLICATE: 1, Reason.TAKEN: 1}
-    assert [(row["object_id"], row["image"], row["reason"]) for row in rejects(paths)] == [
+    assert [(row["object_id"], row["image"], row["reason"]) for row in rows_of(paths.rejects)] == [
         ("9", 'odd, "name".jpg', "image missing"),
         ("1", "1.jpg", "duplicate record"),
         ("2", "1.jpg", "image of another object"),
@@ -86,12 +87,38 @@ def test_one_object_with_two_labels_is_an_error(paths: CollectionPaths, label: s
         build([ONE, other], paths)
 
 
+def test_labels_are_compared_when_cleaned(paths: CollectionPaths) -> None:
+    back = replace(ONE, image="back.jpg", type=("Prent",))
+    with pytest.raises(CollectionError, match="two values of type"):
+        build([ONE, back], paths)
+    counts = build([ONE, back, replace(back, type=("PRENT ",))], paths, Cleaning(type=["spelling"]))
+    assert (counts.images, counts.rejects) == (2, {Reason.DUPLICATE: 1})
+    assert {tuple(values) for values in read_catalogue(paths.catalogue)["type"].to_pylist()} == {("PRENT",)}
+
+
+def test_what_cleaning_changed_is_written_and_counted(paths: CollectionPaths, tmp_path: Path) -> None:
+    (tmp_path / "terms.csv").write_text("field,term,label\nmaterial,paper,papier\n", encoding="utf-8")
+    records = [ONE, replace(TWO, creator=("after Rembrandt", "anoniem"), material=("Paper",))]
+    records += [replace(TWO, object_id=n, image=n, material=("paper",)) for n in ("3", "4")]
+    cleaning = Cleaning(creator=["roles", "unnamed"], material=["vocabulary"], vocabulary="terms.csv")
+    counts = build(records, paths, cleaning, tmp_path)
+    assert str(counts).endswith("values changed: 1 × creator roles, 1 × creator unnamed, 2 × material vocabulary")
+    assert paths.cleaning.read_text(encoding="utf-8").splitlines() == [
+        "field,rule,before,after,objects",
+        "creator,roles,after Rembrandt,,1",
+        "creator,unnamed,anoniem,,1",
+        "material,vocabulary,paper,papier,2",
+        "material,vocabulary,Paper,papier,1",
+    ]
+    assert [values for values in read_catalogue(paths.catalogue)["material"].to_pylist() if values] == [["papier"]] * 3
+
+
 def test_no_usable_image_is_an_error_that_leaves_no_catalogue(paths: CollectionPaths) -> None:
     build([ONE], paths)
     with pytest.raises(CollectionError, match=r"'c' has no usable image .*1 × image missing"):
         build([Reject("1", "1.jpg", Reason.MISSING, "")], paths)
     assert not paths.catalogue.exists()
-    assert len(rejects(paths)) == 1
+    assert len(rows_of(paths.rejects)) == 1
 
 
 def test_an_interrupted_build_leaves_no_other_file(paths: CollectionPaths) -> None:
@@ -115,7 +142,7 @@ def test_the_real_sample_reads(paths: CollectionPaths) -> None:
     columns = Columns(creator="creator", type="type", material="material", title="title")
     sample = TableCollection(reader="table", raw=str(SAMPLE), table="catalogue.csv", images=".", columns=columns)
     counts = build(reader_for(sample), paths)
-    assert (counts.objects, counts.images, counts.rejects) == (126, 126, {})
+    assert (counts.objects, counts.images, counts.rejects, counts.changed) == (126, 126, {}, {})
     rows = {row["object_id"]: row for row in read_catalogue(paths.catalogue).to_pylist()}
     zelfportret = rows["SK-A-768"]
     assert (zelfportret["creator"], zelfportret["type"]) == (["Mytens, Martin (I)"], ["schilderij"])
