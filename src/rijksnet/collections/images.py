@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
 
 from rijksnet.collections.records import Extent, Reason
 from rijksnet.errors import CollectionError
+
+#: The most that one read of a tar's headers may ask for, bytes: a member's name can claim to be gigabytes long.
+MAX_HEADER = 1 << 20
+
+#: What museums publish: Pillow's name of a format, and how its files' names end. Formats that Pillow reads through
+#: other programs (EPS, for one) stay out.
+FORMATS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "PPM": ".ppm",
+    "JPEG2000": ".jp2",
+}
 
 
 class ImageRefusedError(Exception):
@@ -45,13 +63,32 @@ def locator(images: Path) -> Callable[[str], Extent]:
     The function raises ImageRefusedError. A tar's headers are scanned once, here; it is never unpacked.
 
     Raises:
-        CollectionError: `images` is absent, or a file that is no plain tar.
+        CollectionError: `images` is absent, or a file that is no plain, undamaged tar.
     """
     if images.is_dir():
         return partial(_find_in_folder, images)
-    if images.is_file():
-        return partial(_find_in_tar, images, _scan_tar(images))
-    raise CollectionError(f"{images} is neither a folder nor a .tar file: `images` says where the images are")
+    return partial(_find_in_tar, images, _scan_tar(images))
+
+
+def listing(images: Path) -> dict[str, Extent | str]:
+    """Everything in `images` by its name (POSIX path inside it): where a file's bytes lie, or what else it is.
+
+    Folders are left out, and so are members of a tar whose own path leads outside.
+
+    Raises:
+        CollectionError: as `locator`.
+    """
+    if not images.is_dir():
+        return {name: found for name, found in _scan_tar(images).items() if found != _FOLDER}
+    found: dict[str, Extent | str] = {}
+    for folder, _, names in os.walk(images):
+        inner = PurePosixPath(Path(folder).relative_to(images).as_posix())
+        for inside in (str(inner / name) for name in names):
+            try:
+                found[inside] = _find_in_folder(images, inside)
+            except ImageRefusedError as refusal:
+                found[inside] = refusal.detail
+    return found
 
 
 def normal_name(name: str) -> str:
@@ -92,25 +129,88 @@ def _scan_tar(tar: Path) -> dict[str, Extent | str]:
 
     Members whose own path leads outside get no entry: no record can name them.
     """
-    members: dict[str, Extent | str] = {}
-    try:
-        with tarfile.open(tar, mode="r:") as archive:
-            while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
-                try:
-                    name = normal_name(member.name)
-                except ImageRefusedError:
-                    continue
-                if member.isreg() and not member.issparse():
-                    members[name] = Extent(tar.as_posix(), member.offset_data, member.size)
-                else:
-                    members[name] = _kind(member)
-    except tarfile.TarError as error:
-        raise CollectionError(f"{tar} cannot be read as an uncompressed .tar: {error}") from error
+    if not tar.is_file():
+        raise CollectionError(f"{tar} is neither a folder nor a .tar file: `images` says where the images are")
+    file, members = tar.as_posix(), dict[str, Extent | str]()
+    with tar.open("rb") as stream:
+        for member in tar_members(tar, stream):
+            try:
+                name = normal_name(member.name)
+            except ImageRefusedError:
+                continue
+            if is_file(member):
+                members[name] = Extent(file, member.offset_data, member.size)
+            else:
+                members[name] = _kind(member)
     return members
+
+
+_FOLDER = "a folder"
 
 
 def _kind(member: tarfile.TarInfo) -> str:
     if member.issym() or member.islnk():
         return f"a link to {member.linkname!r}"
-    return "a folder" if member.isdir() else "a device or a sparse file"
+    return _FOLDER if member.isdir() else "a device or a sparse file"
+
+
+# --- tars ----------------------------------------------------------------------------------------------------------
+
+
+def is_file(member: tarfile.TarInfo) -> bool:
+    """Whether a member is a regular file whose bytes lie in one piece."""
+    return member.isreg() and not member.issparse()
+
+
+def tar_members(tar: Path, stream: BinaryIO, kind: str = "an uncompressed .tar") -> Iterator[tarfile.TarInfo]:
+    """The members of a tar from front to back; none is kept in memory.
+
+    Args:
+        tar: what errors call it.
+        stream: its bytes, uncompressed. A member's data may be read (from `offset_data`) before the next is asked for.
+        kind: what errors say it should be.
+
+    Raises:
+        OSError, or whatever else the stream raises.
+        CollectionError: it is no tar, is cut off, or is damaged anywhere. (`tarfile` itself takes a damaged header
+            in the middle for the end.)
+    """
+    watched, at = _Watched(stream), 0
+    try:
+        with tarfile.open(fileobj=cast(IO[bytes], watched), mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+                if archive.offset <= at:  # a negative size: an endless loop
+                    raise tarfile.ReadError(f"impossible size of a member at byte {at}")
+                at = archive.offset
+                yield member
+        _require_end(watched, at)
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        raise CollectionError(f"{tar} cannot be read as {kind}: {error}") from error
+
+
+def _require_end(stream: _Watched, at: int) -> None:
+    """After the last member only zeros may follow."""
+    block = stream.last
+    while block:
+        if block.strip(b"\0"):
+            raise tarfile.ReadError(
+                f"it is damaged after byte {at}: what follows is neither a member nor the end. Fetch it again "
+                "(several archives in one file must be packed as one)"
+            )
+        block = stream.read(MAX_HEADER)
+
+
+class _Watched:
+    """A stream that remembers what was read last and is never read without a bound."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.tell, self.seek = stream.tell, stream.seek
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.last = self.stream.read(size)
+        return self.last

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rijksnet.collections.images import ImageRefusedError, locator, read_image
+from rijksnet.collections.images import ImageRefusedError, listing, locator, read_image
 from rijksnet.collections.records import Extent, Reason
 from rijksnet.errors import CollectionError
 
@@ -136,6 +136,84 @@ def test_a_compressed_or_cut_tar_is_an_error(tmp_path: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:3000])
     with pytest.raises(CollectionError, match="unexpected end of data"):
         locator(whole)
+
+
+def damaged(path: Path, at: int, content: bytes) -> Path:
+    """Three members of one block each, so that headers are at 0, 1024 and 2048 and the end is at 3072."""
+    tar = tar_of(path, [(name, b"x" * 512) for name in ("a.jpg", "b.jpg", "c.jpg")], tarfile.USTAR_FORMAT)
+    data = bytearray(tar.read_bytes())
+    data[at : at + len(content)] = content
+    tar.write_bytes(data)
+    return tar
+
+
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [
+        (1024, b"B"),  # the second header's checksum is wrong
+        (1024, bytes(512)),  # it is lost
+        (4096, b"another archive"),  # something follows the end
+    ],
+)
+def test_damage_after_the_first_member_is_an_error(tmp_path: Path, at: int, content: bytes) -> None:
+    """`tarfile` takes it for the end: the members behind it would be missing, and nothing said."""
+    with pytest.raises(CollectionError, match="damaged after byte"):
+        locator(damaged(tmp_path / "a.tar", at, content))
+
+
+def test_a_tar_that_ends_in_a_header_is_an_error_and_one_without_padding_is_none(tmp_path: Path) -> None:
+    whole = damaged(tmp_path / "a.tar", 0, b"")
+    data = whole.read_bytes()
+    whole.write_bytes(data[: 2048 + 100])
+    with pytest.raises(CollectionError, match="damaged after byte 2048"):
+        locator(whole)
+    whole.write_bytes(data[: 3072 + 1024])
+    assert read_image(*locator(whole)("c.jpg")) == b"x" * 512
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "message"),
+    [
+        (tarfile.REGTYPE, -1024, "impossible size"),  # which tarfile would read for ever
+        (tarfile.GNUTYPE_LONGNAME, -1024, "a header of"),
+        (tarfile.GNUTYPE_LONGNAME, 1 << 40, "a header of"),
+        (tarfile.XHDTYPE, 1 << 40, "a header of"),
+    ],
+)
+def test_a_hostile_size_neither_loops_nor_fills_the_memory(
+    tmp_path: Path, kind: bytes, size: int, message: str
+) -> None:
+    info = tarfile.TarInfo("b.jpg")
+    info.type, info.size = kind, size
+    tar = damaged(tmp_path / "a.tar", 1024, info.tobuf(tarfile.GNU_FORMAT))
+    with pytest.raises(CollectionError, match=message):
+        locator(tar)
+
+
+def test_a_listing_is_the_same_for_a_folder_and_a_tar(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(b"a")
+    (folder / "sub" / "b.jpg").write_bytes(b"b")
+    os.mkfifo(folder / "c.jpg")
+    tar = tar_of(
+        tmp_path / "a.tar",
+        [
+            ("sub", (tarfile.DIRTYPE, "")),
+            ("a.jpg", b"a"),
+            ("./sub/b.jpg", b"b"),
+            ("c.jpg", (tarfile.FIFOTYPE, "")),
+            ("../d.jpg", b"d"),
+        ],
+    )
+    for images in (folder, tar):
+        found = listing(images)
+        assert sorted(found) == ["a.jpg", "c.jpg", "sub/b.jpg"]
+        assert isinstance(found["c.jpg"], str)
+        extents = {name: extent for name, extent in found.items() if not isinstance(extent, str)}
+        assert {name: read_image(*extent) for name, extent in extents.items()} == {"a.jpg": b"a", "sub/b.jpg": b"b"}
+    with pytest.raises(CollectionError, match="neither a folder"):
+        listing(tmp_path / "absent")
 
 
 def test_reading_past_the_end_says_that_the_file_changed(tmp_path: Path) -> None:
