@@ -50,7 +50,7 @@ def content() -> Content:
             },
         },
         "scratch": {"architecture": "test_resnet", "challenges": ["type"]},
-        "splits": {"seed": 0},
+        "splits": {"rule": "paper", "seed": 0, "together": "object"},
         "training": {
             "protocol": "as_written",
             "pixels": "protocol",
@@ -108,4 +108,5 @@ def write_collection(collection: str, seed: int, size: int = 32) -> None:
     for challenge in ("material", "type"):
         split = np.repeat(SPLITS, (80, 10, 10))[generator.permutation(100)]
         columns = {"label": pa.array(names).dictionary_encode(), "split": pa.array(split).dictionary_encode()}
+        columns["values"] = pa.array([[name] for name in names.tolist()])
         pq.write_table(pa.table({**images, **columns}), at.split(challenge))

@@ -34,6 +34,7 @@ PARAMS: dict[str, Any] = {
     "pixels": "unit",
     "batch_norm": "running",
     "input_size": INPUT_SIZE,
+    "split_rule": "paper",
     "classes": len(CLASSES),
     "train_images": 80,
     "validation_images": 4,
@@ -59,7 +60,13 @@ def network(seed: int, scale: Literal["unit", "pretrained"] = "unit") -> Network
 
 
 def write_record(
-    key: RunKey = KEY, *, seed: int = 0, right: int = 7, n_epochs: int = 3, started_ms: int = STARTED_MS
+    key: RunKey = KEY,
+    *,
+    seed: int = 0,
+    right: int = 7,
+    n_epochs: int = 3,
+    started_ms: int = STARTED_MS,
+    split_rule: str = "paper",
 ) -> RecordPaths:
     """Write a complete record into the working directory's runs/.
 
@@ -75,17 +82,16 @@ def write_record(
     record.write_metrics(at.metrics, {**measured, "majority_accuracy": 0.4, "epochs": n_epochs, "best_epoch": 1})
     tensors: dict[str, Tensor] = network(seed).weights()
     weights.save(at.weights, tensors, DESIGN, CLASSES)
-    record.complete(at, run(key, n_epochs, started_ms))
+    record.complete(at, run(key, n_epochs, started_ms, split_rule))
     return at
 
 
-def run(key: RunKey = KEY, n_epochs: int = 3, started_ms: int = STARTED_MS) -> record.Run:
+def run(key: RunKey = KEY, n_epochs: int = 3, started_ms: int = STARTED_MS, split_rule: str = "paper") -> record.Run:
     return record.Run(
         key=key,
-        live_id="0" * 32,
         started_ms=started_ms,
         ended_ms=started_ms + 1000 * n_epochs + 500,
-        params=PARAMS,
+        params=PARAMS | {"split_rule": split_rule},
         classes=CLASSES,
         parameters=473_000,
         feature_size=48,

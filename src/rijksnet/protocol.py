@@ -41,6 +41,15 @@ def label_of(challenge: str, values: Sequence[str]) -> str | None:
     return first
 
 
+#: The class of all objects whose own classes an official split leaves out, as in the Rijksmuseum Challenge.
+REST = "rest"
+
+
+def ranked_classes(classes: Sequence[str]) -> list[int]:
+    """Indices of the classes that mean average precision averages over: all but `rest`."""
+    return [i for i, name in enumerate(classes) if name != REST]
+
+
 def split_sizes(n: int) -> tuple[int, int, int]:
     """Numbers of training, validation and test objects among `n`: 80/10/10 (section 3), the remainder to training."""
     held_out = n // 10

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rijksnet.analysis import layout, tables
+from rijksnet.analysis import challenge, layout, tables
 from rijksnet.analysis.claims import LEVEL, OUTCOMES, STATEMENTS, Verdict, claims_of, claims_table, judge
 from rijksnet.analysis.figures import Curve, validation_curves
 from rijksnet.analysis.runs import SETTINGS, RunResult, load_asked, read_splits, source_keys, target_keys
@@ -38,6 +38,12 @@ challenge and network, where they have one; in brackets after it: ours − the p
 collections with one of their networks, for elsewhere the two measure different things. `reference/` holds all of the
 paper's figures."""
 
+GROUNDTRUTH_EXPLAINED = """\
+Counted by `rijksnet groundtruth` on the museum's own 112,039 objects (rijksgt.mat, sha256 `{sha256:.12}…`; no images
+are needed). *First value*: the label rule that reproduces the printed samples. *In all splits*: the paper's rule that a
+class must occur in each split, over several draws; the printed classes are counted before it. One material has no name,
+hence the two counts of materials."""
+
 RUNS_EXPLAINED = """\
 Each accuracy is that of one run; the CSV files name it in the column that ends in `run`. *majority*: what always
 answering the most frequent training class would score."""
@@ -53,6 +59,8 @@ class Results:
     table2: pd.DataFrame
     table3: pd.DataFrame
     verdicts: list[Verdict]
+    groundtruth: pd.DataFrame  #: Table 1 as counted on the real ground truth
+    measures: pd.DataFrame | None  #: the Rijksmuseum Challenge's own, on its official split only
 
 
 def gather(params: Params, runs_root: Path, data_root: Path, reference: Path = tables.REFERENCE) -> Results:
@@ -65,7 +73,8 @@ def gather(params: Params, runs_root: Path, data_root: Path, reference: Path = t
     runs = load_asked(params, runs_root)
     collections = (params.source.collection, params.target.collection)
     splits = {collection: read_splits(data_root, collection) for collection in collections}
-    paper = tables.read_paper(reference)
+    official = params.splits.rule == "challenge"
+    paper = tables.Paper({}, {}, {}) if official else tables.read_paper(reference)
     return Results(
         params=params,
         runs=runs,
@@ -73,6 +82,8 @@ def gather(params: Params, runs_root: Path, data_root: Path, reference: Path = t
         table2=tables.table2(params, runs, paper),
         table3=tables.table3(params, runs, paper),
         verdicts=judge(claims_of(params), runs),
+        groundtruth=tables.groundtruth_table(reference),
+        measures=challenge.measures_table(params, runs, reference) if official else None,
     )
 
 
@@ -92,6 +103,7 @@ def write_report(
         "table2": results.table2,
         "table3": results.table3,
         "claims": claims_table(results.verdicts),
+        **({} if results.measures is None else {"challenge": results.measures}),
     }
     for name, frame in frames.items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format="%.4g" if name == "claims" else "%.2f")
@@ -118,6 +130,8 @@ def render_tables(params: Params, runs_root: Path, data_root: Path, reference: P
     grids = [layout.grid1(results.table1), layout.grid2(results.table2)]
     if params.target.challenges:
         grids.append(layout.grid3(results.table3))
+    if results.measures is not None:
+        grids.append(challenge.measures_grid(results.measures))
     grids += [
         layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in _by_claim(results.verdicts)
     ]
@@ -149,9 +163,11 @@ def report_text(results: Results) -> str:
         *_claims_text(results.verdicts),
         "## Tables",
         *_table_text(layout.grid1(results.table1), "table1.csv"),
+        *_groundtruth_text(results),
         *_table_text(layout.grid2(results.table2), "table2.csv"),
         *(_table_text(layout.grid3(results.table3), "table3.csv") if params.target.challenges else []),
         TABLES_EXPLAINED,
+        *_measures_text(results),
         "## Validation curves",
         *_curves_text(results),
         "## Where each number comes from",
@@ -198,6 +214,18 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 def _table_text(grid: layout.Grid, file: str) -> list[str]:
     return [f"### {grid.title}", grid.markdown(), f"[{file}]({file})"]
+
+
+def _groundtruth_text(results: Results) -> list[str]:
+    table = results.groundtruth
+    grid = layout.groundtruth_grid(table)
+    return [f"### {grid.title}", grid.markdown(), GROUNDTRUTH_EXPLAINED.format(sha256=table["groundtruth_sha256"][0])]
+
+
+def _measures_text(results: Results) -> list[str]:
+    if results.measures is None:
+        return []
+    return [*_table_text(challenge.measures_grid(results.measures), "challenge.csv"), challenge.EXPLAINED]
 
 
 def _curves_text(results: Results) -> list[str]:

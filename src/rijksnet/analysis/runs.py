@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.protocol import TEST
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
-SETTINGS = ("protocol", "pixels", "batch_norm", "input_size")
+SETTINGS = ("protocol", "pixels", "batch_norm", "input_size", "split_rule")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,18 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a run scores on one split; accuracies and F1 in [0, 1], loss in nats, `n` images."""
+    """What a run scores on one split; accuracies and F1 in [0, 1], loss in nats, `n` images.
+
+    `mean_average_precision` in [0, 1] is measured on official splits only.
+    """
 
     accuracy: float
     top5_accuracy: float
+    mean_class_accuracy: float
     macro_f1: float
     loss: float
     n: int
+    mean_average_precision: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,15 +138,6 @@ def load_run(root: Path) -> RunResult:
         raise RecordError(f"the record in {root} does not read as a run ({error!r}); train the run again") from error
 
 
-def find_runs(root: Path) -> list[RunResult]:
-    """Every complete record under `root` (those that have run.json, which is written last), in the order of their keys.
-
-    Runs of other seeds are results of their own: `RunKey.seed` keeps them apart.
-    """
-    found = (load_run(path.parent) for path in root.glob(f"*/*/*/*/{RecordPaths(root).run.name}"))
-    return sorted(found, key=lambda run: (str(run.key), run.key.seed))
-
-
 def read_splits(data_root: Path, collection: str) -> dict[str, SplitSummary]:
     """What remains of a collection in each challenge; empty where it has not been split.
 
@@ -200,14 +196,14 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
                 raise RecordError(
                     f"the record in {folder} is of run {found[key].key}: a record belongs in its own folder"
                 )
+            if found[key].settings["split_rule"] != params.splits.rule:
+                raise RecordError(
+                    f"the run in {folder} was made with splits.rule {found[key].settings['split_rule']!r}, and "
+                    f"{params.splits.rule!r} is asked for: their figures do not belong in one table; `dvc repro` "
+                    "makes the run anew"
+                )
     return found
 
 
 def _scores(values: dict[str, Any]) -> Scores:
-    return Scores(
-        accuracy=values["accuracy"],
-        top5_accuracy=values["top5_accuracy"],
-        macro_f1=values["macro_f1"],
-        loss=values["loss"],
-        n=values["n"],
-    )
+    return Scores(**{field.name: values[field.name] for field in fields(Scores) if field.name in values})

@@ -58,6 +58,24 @@ class Paper:
     table3: Mapping[Hashable, Figures]
 
 
+def groundtruth_table(reference: Path = REFERENCE) -> pd.DataFrame:
+    """Table 1 counted on the real ground truth of the Rijksmuseum Challenge, a row a challenge and rule.
+
+    `rijksnet groundtruth` made the file from the ground truth whose sha256 it names; `samples_paper` and
+    `classes_paper` are the paper's.
+
+    Raises:
+        RecordError: a file is absent.
+    """
+    path = reference / "rijksmuseum_groundtruth.csv"
+    if not path.is_file():
+        raise RecordError(f"{path} is not a file: it comes with the project; run from its root")
+    table, printed = pd.read_csv(path), read_paper(reference).table1
+    for column in ("samples", "classes"):
+        table[f"{column}_paper"] = [printed[challenge, PAPER_SOURCE][column] for challenge in table["challenge"]]
+    return table
+
+
 def read_paper(reference: Path = REFERENCE) -> Paper:
     """The paper's figures from the CSV files in `reference`.
 

@@ -29,6 +29,7 @@ class LabelledRows:
     images: tuple[str, ...]
     rows: NDArray[np.int64]  #: (n,) rows of the pixel files, and of features made from them
     labels: NDArray[np.int64]  #: (n,) indices into `classes`
+    relevant: tuple[tuple[int, ...], ...]  #: n times the indices of all classes that the object lists: for rankings
     classes: tuple[str, ...]  #: names, sorted; the same in all three splits
 
     def __len__(self) -> int:
@@ -55,26 +56,46 @@ def load(split: Path, images: Path) -> dict[str, LabelledRows]:
             "different pixels; run the stages `pixels` and `splits` again"
         )
     rows = np.array([row_of[pair] for pair in pairs], dtype=np.int64)
-    names = table["label"].cast(pa.string())
-    classes = sorted(names.unique().to_pylist())
-    labels = pc.index_in(names, pa.array(classes, pa.string())).to_numpy().astype(np.int64)
+    names, values = table["label"].cast(pa.string()), table["values"].combine_chunks()
+    classes = sorted({*names.unique().to_pylist(), *values.flatten().unique().to_pylist()})
+    labels = _indices(names, classes)
+    relevant = _lists(values, _indices(values.flatten(), classes))
     split_of = table["split"].cast(pa.string())
     data = {}
     for name in SPLITS:
         at = np.flatnonzero(pc.equal(split_of, name).to_numpy())
         object_ids, image_names = tuple(pairs[i][0] for i in at), tuple(pairs[i][1] for i in at)
-        data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at], tuple(classes))
+        listed = tuple(relevant[i] for i in at)
+        data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at], listed, tuple(classes))
     return data
+
+
+def _indices(names: pa.Array, classes: list[str]) -> NDArray[np.int64]:
+    indices: NDArray[np.int64] = pc.index_in(names, pa.array(classes, pa.string())).to_numpy().astype(np.int64)
+    return indices
+
+
+def _lists(values: pa.ListArray, indices: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """`indices`, which belong to the flattened `values`, as the lists that they came from."""
+    flat, ends = indices.tolist(), pc.list_value_length(values).to_numpy().cumsum().tolist()
+    return [tuple(flat[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def digest(data: Mapping[str, LabelledRows]) -> str:
     """Identity of a split's content, 16 hexadecimal digits: equal if and only if every image has the same split,
-    object and label. Pixel rows do not count: they say where an image lies, not what it is."""
-    content = sorted(
-        (object_id, image, split.classes[label], name)
-        for name, split in data.items()
-        for object_id, image, label in zip(split.object_ids, split.images, split.labels.tolist(), strict=True)
-    )
+    object, label and listed classes. Pixel rows do not count: they say where an image lies, not what it is.
+
+    Listed classes are part of the content only where they are not just the label, as is common.
+    """
+    content: list[tuple[str | list[str], ...]] = []
+    for name, split in data.items():
+        labels = split.labels.tolist()
+        for object_id, image, label, relevant in zip(
+            split.object_ids, split.images, labels, split.relevant, strict=True
+        ):
+            listed = () if relevant == (label,) else ([split.classes[i] for i in relevant],)
+            content.append((object_id, image, split.classes[label], name, *listed))
+    content.sort(key=lambda row: row[:2])
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
@@ -83,15 +104,15 @@ def pairs_of(table: pa.Table) -> list[tuple[str, str]]:
     return list(zip(table["object_id"].to_pylist(), table["image"].to_pylist(), strict=True))
 
 
-def read_images(path: Path) -> pa.Table:
-    """Which image stands in which row of the pixel files: object_id, image, row (int64).
+def read_images(path: Path, *further: str) -> pa.Table:
+    """Which image stands in which row of the pixel files: object_id, image, row (int64), and `further` columns.
 
     Raises:
         CollectionError: there is none, so the pixels are absent or not complete.
     """
     if not path.is_file():
         raise CollectionError(f"{path} is not there: run the stage `pixels` of this collection first")
-    return pq.read_table(path)
+    return pq.read_table(path, columns=["object_id", "image", "row", *further])
 
 
 def open_pixels(path: Path) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from rijksnet import paths, protocol
 from rijksnet.analysis import metrics
 from rijksnet.data import labelled
+from rijksnet.errors import WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.initialisation import initialise_he_uniform, initialise_softmax
@@ -63,6 +63,11 @@ def off_the_shelf(params: Params, key: RunKey) -> None:
     folder, file = paths.features_of(key), paths.initial_weights(key)
     description = read_description(folder)
     backbone, _ = weights.read(file)
+    if description.weights != sha256_of(file):
+        raise WeightsError(
+            f"the features in {folder} were extracted with weights {description.weights[:12]}…, but {file} is "
+            f"{sha256_of(file)[:12]}…: extract them again with `rijksnet features`"
+        )
     data = _labelled(key)
     torch.manual_seed(key.seed)
     layer = nn.Linear(description.feature_size, len(data[protocol.TRAIN].classes))
@@ -174,7 +179,7 @@ def _carry_out(params: Params, job: Job) -> None:
     scratch_pad = checkpoint.Checkpoint(paths.CHECKPOINTS / str(job.key), _identity(job.key, flat, digests))
     optimiser = make_optimiser(job.model, job.recipe.optimiser)
     state = scratch_pad.load(job.model, optimiser)
-    live = Live(job.key, uuid.uuid4().hex, state.started_ms, flat, str(at.history))
+    live = Live(job.key, state.started_ms, flat, str(at.history))
     with followed(live, scratch_pad.folder / "live.json", params.tracking.live_after_s) as follower:
         _train(job, computed, optimiser, state, scratch_pad, follower.epoch_ended)
         tested = protocol.best_epoch(state.validation_losses)
@@ -182,12 +187,11 @@ def _carry_out(params: Params, job: Job) -> None:
             job.model.load_state_dict(state.kept)
         else:
             tested = len(state.history) - 1
-        _write_results(job, computed, at, len(state.history), tested)
+        _write_results(params, job, computed, at, tested, len(state.history))
         record.complete(
             at,
             record.Run(
                 key=job.key,
-                live_id=live.live_id,
                 started_ms=state.started_ms,
                 ended_ms=time.time_ns() // 1_000_000,
                 params=flat,
@@ -235,7 +239,9 @@ def _note(epoch: Epoch) -> str:
     )
 
 
-def _write_results(job: Job, computed: compute.Compute, at: RecordPaths, epochs: int, tested: int) -> None:
+def _write_results(
+    params: Params, job: Job, computed: compute.Compute, at: RecordPaths, tested: int, epochs: int
+) -> None:
     """Open the test split, now that training has ended, and write what the kept weights answer."""
     answers = []
     for split in (protocol.VALIDATION, protocol.TEST):
@@ -247,6 +253,12 @@ def _write_results(job: Job, computed: compute.Compute, at: RecordPaths, epochs:
         answer.split: metrics.evaluate(answer.probabilities, answer.labels) | {"n": len(answer.labels)}
         for answer in reversed(answers)
     }
+    if params.splits.rule == "challenge":
+        for answer in answers:
+            relevant = job.data[answer.split].relevant
+            measured[answer.split]["mean_average_precision"] = metrics.mean_average_precision(
+                answer.probabilities, relevant, protocol.ranked_classes(job.classes)
+            )
     measured["majority_accuracy"] = metrics.majority_accuracy(
         job.data[protocol.TRAIN].labels, job.data[protocol.TEST].labels
     )
@@ -268,6 +280,7 @@ def _flat(params: Params, job: Job, computed: compute.Compute) -> dict[str, Any]
         "device": computed.device.type,
         "precision": str(computed.dtype).removeprefix("torch."),
         "input_size": job.input_size,
+        "split_rule": params.splits.rule,
         "split_seed": params.splits.seed,
         "classes": len(job.classes),
         **{f"{split}_images": len(rows.rows) for split, rows in job.data.items()},

@@ -28,7 +28,6 @@ class Live:
     """What is known of a run while it trains; the follower reads it from `file`."""
 
     key: RunKey
-    live_id: str
     started_ms: int
     params: dict[str, Any]
     history: str  #: path of the growing history.csv

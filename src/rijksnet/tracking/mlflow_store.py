@@ -49,9 +49,12 @@ class Store:
     artifacts: str | None  #: where experiments made here keep artifacts; None leaves it to the server
     _experiments: dict[str, str] = field(default_factory=dict)
 
-    def experiment(self, key: RunKey) -> str:
-        """Id of the experiment that groups the runs of a collection and challenge; made or restored if need be."""
-        name = f"{key.collection}/{key.challenge}"
+    def experiment(self, key: RunKey, split_rule: str = "paper") -> str:
+        """Id of the experiment that groups the runs of a collection and challenge; made or restored if need be.
+
+        The official split has experiments of its own: its figures do not compare with those of the paper's.
+        """
+        name = f"{key.collection}/{key.challenge}" + (" (official split)" if split_rule == "challenge" else "")
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
             if found and found.lifecycle_stage == "deleted":  # its name stays taken
@@ -68,13 +71,16 @@ class Store:
                 raise
             return str(found.experiment_id)
 
-    def runs(self, key: RunKey, tag: str, value: str) -> list[Any]:
-        """The runs of the key's experiment that carry a tag, the newest first."""
-        return list(self.client.search_runs([self.experiment(key)], f"tags.`{tag}` = '{value}'"))
+    def runs(self, of: Live | record.Run, tag: str, value: str) -> list[Any]:
+        """The runs of an experiment that carry a tag, the newest first."""
+        return list(self.client.search_runs([self.experiment_of(of)], f"tags.`{tag}` = '{value}'"))
 
-    def published_run(self, key: RunKey, digest: str) -> str | None:
+    def experiment_of(self, of: Live | record.Run) -> str:
+        return self.experiment(of.key, of.params.get("split_rule", "paper"))
+
+    def published_run(self, run: record.Run, digest: str) -> str | None:
         """Id of the complete run of a record."""
-        found = self.runs(key, "record_digest", digest)
+        found = self.runs(run, "record_digest", digest)
         return next((run.info.run_id for run in found if run.data.tags.get("status") == "completed"), None)
 
 
@@ -121,14 +127,14 @@ def open_store(tracking: Tracking) -> Store:
 
 def start_live(store: Store, live: Live) -> str:
     """Id of the run that shows a training in progress; made where a resumed training has none yet."""
-    found = store.runs(live.key, "run_key_live", _live_name(live))
+    found = store.runs(live, "run_key_live", _live_name(live))
     if found:
         run_id = str(found[0].info.run_id)
         store.client.update_run(run_id, status="RUNNING")
         store.client.set_tag(run_id, "status", "started")
         return run_id
     tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
-    run = store.client.create_run(store.experiment(live.key), live.started_ms, tags, run_name(live.key))
+    run = store.client.create_run(store.experiment_of(live), live.started_ms, tags, run_name(live.key))
     _log(store, run.info.run_id, params=live.params)
     return str(run.info.run_id)
 
@@ -164,16 +170,16 @@ def publish(
         The run's id, and whether it was added, completed (it had been streamed live) or already there.
     """
     digest = record.digest(at)
-    present = store.published_run(run.key, digest)
+    present = store.published_run(run, digest)
     if present:
         return present, "present"
-    streamed = store.runs(run.key, "run_key_live", _live_name(run)) + store.runs(run.key, "record_digest", digest)
+    streamed = store.runs(run, "run_key_live", _live_name(run)) + store.runs(run, "record_digest", digest)
     if streamed:
         run_id = str(streamed[0].info.run_id)
         store.client.set_tag(run_id, "record_digest", digest)
     else:
         tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
-        made = store.client.create_run(store.experiment(run.key), run.started_ms, tags, run_name(run.key))
+        made = store.client.create_run(store.experiment_of(run), run.started_ms, tags, run_name(run.key))
         run_id = str(made.info.run_id)
     metrics = [*_epoch_metrics(record.read_history(at.history)), *_final_metrics(at, run)]
     _log(store, run_id, run.params, metrics, _tags(run, lineage))

@@ -30,7 +30,6 @@ class Run:
     """What run.json says of a run."""
 
     key: RunKey
-    live_id: str  #: names the run in the tracking store while it trains, before it has a record
     started_ms: int
     ended_ms: int
     params: dict[str, Any]  #: recipe and training parameters, flat

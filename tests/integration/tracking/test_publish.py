@@ -50,6 +50,15 @@ def test_the_run_is_named_and_timed_as_it_was(published: Published) -> None:
     assert (found.info.start_time, found.info.end_time) == (STARTED_MS, STARTED_MS + 3500)
 
 
+def test_official_splits_have_experiments_of_their_own(store: Store, only_weights: None, params: Params) -> None:
+    at = write_record(split_rule="challenge")
+    ((_, outcome),) = [(one.run_id, one.outcome) for one in publish.publish_records(store, [at])]
+    assert outcome == "added"
+    assert runs_of(store) == []
+    (found,) = store.client.search_runs([store.experiment(KEY, "challenge")])
+    assert store.client.get_experiment(found.info.experiment_id).name == f"{COLLECTION}/type (official split)"
+
+
 def test_every_parameter_is_shown(published: Published) -> None:
     assert published.run.data.params == {name: str(value) for name, value in PARAMS.items()}
 

@@ -106,3 +106,40 @@ def test_metrics_need_only_numpy() -> None:
         "import sys, rijksnet.analysis.metrics as m; print({'pandas', 'scipy', 'sklearn', 'torch'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+# --- the Rijksmuseum Challenge's measures -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "classes"), [(50, 3), (400, 60)])
+def test_mean_class_accuracy_agrees_with_sklearn(n: int, classes: int) -> None:
+    probabilities, labels = draw(n, classes, seed=n)
+    expected = sklearn_metrics.recall_score(
+        labels, probabilities.argmax(axis=1), labels=np.unique(labels), average="macro", zero_division=0
+    )
+    assert metrics.evaluate(probabilities, labels)["mean_class_accuracy"] == pytest.approx(expected)
+
+
+def eleven_point(scores: np.ndarray, belongs: np.ndarray) -> float:
+    """Interpolated average precision from its definition, one recall level and one cut at a time."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    cuts = [(sum(belongs[j] for j in order[:k]), k) for k in range(1, len(order) + 1)]
+    total = int(sum(belongs))
+    return float(np.mean([max(hits / k for hits, k in cuts if 10 * hits >= level * total) for level in range(11)]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mean_average_precision_follows_its_definition(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(6), size=40).astype(np.float32)
+    relevant = [tuple(generator.choice(5, generator.integers(0, 3), replace=False)) for _ in range(40)]  # 5: nobody's
+    belongs = np.array([[q in classes for q in range(6)] for classes in relevant])
+    expected = np.mean([eleven_point(probabilities[:, q], belongs[:, q]) for q in range(5)])
+    assert metrics.mean_average_precision(probabilities, relevant, range(6)) == pytest.approx(expected)
+
+
+def test_mean_average_precision_of_a_perfect_ranking_is_one() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
+    assert metrics.mean_average_precision(probabilities, [(0,), (0,), (1,)], [0, 1]) == 1.0
+    assert metrics.mean_average_precision(probabilities, [(1,), (1,), (0,)], [0]) == pytest.approx(1 / 3)
+    assert metrics.mean_average_precision(probabilities, [(), (), ()], [0, 1]) is None

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rijksnet.analysis import metrics
-from rijksnet.analysis.runs import find_runs, load_asked, load_run, read_splits, source_keys, target_keys
+from rijksnet.analysis.runs import load_asked, load_run, read_splits, source_keys, target_keys
 from rijksnet.data import splits
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
@@ -48,9 +48,9 @@ def test_a_record_is_read_as_tracking_writes_it(tmp_path: Path) -> None:
     measured = {"test": scores, "validation": scores, "majority_accuracy": 1.0, "epochs": 1, "best_epoch": 0}
     record.write_metrics(at.metrics, measured)
     at.weights.write_bytes(b"weights")
-    flat = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "input_size": 64}
+    flat = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "input_size": 64, "split_rule": "paper"}
     digests = {"split": "s", "initial_weights": ""}
-    record.complete(at, record.Run(KEY, "live", 0, 1, flat, ["x", "y"], 99, 8, 0, digests, {}, {}))
+    record.complete(at, record.Run(KEY, 0, 1, flat, ["x", "y"], 99, 8, 0, digests, {}, {}))
     run = load_run(tmp_path)
     assert run.key == KEY
     assert run.test.accuracy == 0.5
@@ -72,20 +72,6 @@ def test_right_answers_belong_to_their_images(write_record: Callable[..., Path])
     correct = load_run(write_record(KEY, [True, False, True, True])).correct()
     assert correct.name == str(KEY)
     assert [bool(correct[f"object {i}", f"{i}.jpg"]) for i in range(4)] == [True, False, True, True]
-
-
-def test_only_complete_records_are_found_and_seeds_are_kept_apart(
-    write_record: Callable[..., Path], runs_root: Path
-) -> None:
-    other = replace(KEY, seed=3)
-    write_record(KEY, [True])
-    write_record(other, [False])
-    (write_record(replace(KEY, strategy="off_the_shelf"), [True]) / "run.json").unlink()
-    assert [run.key for run in find_runs(runs_root)] == [KEY, other]
-
-
-def test_no_folder_holds_no_run(tmp_path: Path) -> None:
-    assert find_runs(tmp_path / "nowhere") == []
 
 
 def test_a_missing_file_is_named(write_record: Callable[..., Path]) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +27,12 @@ ROWS = [
 ]
 
 
-def write(folder: Path, rows: list[tuple[str, str, str, str]], order: list[int]) -> tuple[Path, Path]:
-    """A split, and images.parquet in which the image of `rows[i]` stands in row `order[i]`."""
-    columns = {name: [row[i] for row in rows] for i, name in enumerate(SCHEMA.names)}
+def write(
+    folder: Path, rows: list[tuple[str, str, str, str]], order: list[int], values: list[list[str]] | None = None
+) -> tuple[Path, Path]:
+    """A split, and images.parquet in which the image of `rows[i]` stands in row `order[i]`; `values` are the labels."""
+    columns: dict[str, list[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(SCHEMA.names[:4])}
+    columns["values"] = [[row[2]] for row in rows] if values is None else values
     pq.write_table(pa.table(columns).cast(SCHEMA), folder / "type.parquet")
     images = pa.table(
         {"object_id": columns["object_id"], "image": columns["image"], "row": pa.array(order, pa.int64())}
@@ -49,6 +53,7 @@ def test_rows_are_joined_by_object_and_image(tmp_path: Path) -> None:
     assert [len(rows) for rows in data.values()] == [3, 2, 2]
     assert all(rows.rows.dtype == rows.labels.dtype == np.int64 for rows in data.values())
     assert all(rows.classes == train.classes for rows in data.values())
+    assert train.relevant == ((1,), (1,), (0,))
 
 
 def test_the_order_of_the_file_does_not_matter(tmp_path: Path) -> None:
@@ -77,6 +82,27 @@ def test_what_is_not_there_names_the_stage(tmp_path: Path) -> None:
         open_pixels(tmp_path / "64.npy")
 
 
+VALUES = [["Één"], ["Één"], ["prent", "ets"], ["Één", "prent"], [], ["ets"], ["Één"]]
+
+
+def test_an_object_may_list_several_classes_or_none(tmp_path: Path) -> None:
+    data = load(*write(tmp_path, ROWS, list(range(7)), VALUES))
+    assert data["train"].classes == ("ets", "prent", "Één"), "a class that is listed, if nobody's label, is a class"
+    assert {split: rows.relevant for split, rows in data.items()} == {
+        "train": ((2,), (2,), (1, 0)),
+        "validation": ((2, 1), ()),
+        "test": ((0,), (2,)),
+    }
+    assert data["train"].labels.tolist() == [2, 2, 1]
+    turned = load(*write(tmp_path, ROWS[::-1], list(range(7))[::-1], VALUES[::-1]))
+    assert digest(turned) == digest(data) != digest(load(*write(tmp_path, ROWS, list(range(7)))))
+
+
+def test_the_digest_of_a_split_with_labels_alone_stays_what_it_was(tmp_path: Path) -> None:
+    """Records and registered models name it."""
+    assert digest(load(*write(tmp_path, ROWS, list(range(7))))) == "ab7ad0bfdcc86ce5"
+
+
 def rename_class(rows: LabelledRows) -> LabelledRows:
     return replace(rows, classes=("prenten", "Één"))
 
@@ -87,6 +113,7 @@ def rename_class(rows: LabelledRows) -> LabelledRows:
         lambda rows: replace(rows, object_ids=("o1", "o1", "o9")),
         lambda rows: replace(rows, images=("1.jpg", "2.jpg", "9.jpg")),
         lambda rows: replace(rows, labels=np.array([0, 0, 0])),
+        lambda rows: replace(rows, relevant=((1,), (1, 0), (0,))),
         rename_class,
     ],
 )

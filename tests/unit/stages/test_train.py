@@ -249,6 +249,27 @@ def test_batch_statistics_are_only_for_the_images_trained_on(
     check_weights(OFF_THE_SHELF)  # what is tested is what would be served
 
 
+def test_features_of_other_weights_are_refused(tiny_params: Make) -> None:
+    params, theta = tiny_params(), paths.imagenet_weights("test_resnet")
+    features(params, "source", "test_resnet", None)
+    tensors, header = weights.read(theta)
+    design, _ = weights.design_in(header, theta)
+    weights.save(theta, {name: tensor + 1 for name, tensor in tensors.items()}, design, [])
+    with pytest.raises(WeightsError, match=r"were extracted with weights .*: extract them again"):
+        train.off_the_shelf(params, OFF_THE_SHELF)
+
+
+def test_an_official_split_is_measured_as_the_challenge_measures(content: dict[str, Any], tiny_params: Make) -> None:
+    params = tiny_params()
+    features(params, "source", "test_resnet", None)
+    for rule in ("paper", "challenge"):
+        params = Params.model_validate({**content, "splits": {"rule": rule, "seed": 0, "together": "object"}})
+        train.off_the_shelf(params, OFF_THE_SHELF)
+        measured = json.loads(RecordPaths.of(OFF_THE_SHELF).metrics.read_text())["test"]
+        assert ("mean_average_precision" in measured) == (rule == "challenge")
+        assert read_run(RecordPaths.of(OFF_THE_SHELF)).params["split_rule"] == rule
+
+
 # --- interruptions and damage -----------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from rijksnet.tracking.live import Live, followed
 
 @pytest.fixture
 def one() -> Live:
-    return Live(KEY, "0" * 32, STARTED_MS, PARAMS, "history.csv")
+    return Live(KEY, STARTED_MS, PARAMS, "history.csv")
 
 
 def test_the_follower_reads_what_the_training_wrote(one: Live, tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Near-duplicates: images of nearly the same picture, as two photographs of one object or two impressions of a print.
+
+Two images are near-duplicates if their perceptual hashes differ in few bits and their thumbnails agree: hashes find
+candidates among millions of pairs, thumbnails throw out those that only resemble each other in their hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from rijksnet.data.labelled import read_images
+from rijksnet.errors import CollectionError
+from rijksnet.paths import CollectionPaths
+
+#: Most bits of 64 in which the hashes of near-duplicates differ. Of 126 real images, 98 % stay within it when they are
+#: cropped by 1 % a side, 100 % when compressed, halved or brightened; two impressions of one print among them are at 6.
+MAX_DISTANCE = 6
+
+#: Largest difference (1 − Pearson's correlation) of the thumbnails of near-duplicates. The two impressions are at
+#: 0.029, and of crops by 1 % a side 95 % are below it; so are two of 32 million pairs of different drawn objects, with
+#: one motif at one place, which without this limit are 466.
+MAX_DIFFERENCE = 0.04
+
+#: Standard deviation of a thumbnail, in grey levels, below which it shows no picture: hash and correlation of a blank
+#: image are those of its noise. The palest of 126 real images has 5.8.
+MIN_CONTRAST = 3.0
+
+#: Pairs above which the search is given up: they are one picture in thousands of versions.
+MAX_PAIRS = 2_000_000
+
+#: Columns of the pairs; each pair stands once, (object_a, image_a) before (object_b, image_b).
+SCHEMA = pa.schema(
+    [
+        ("object_a", pa.string()),
+        ("image_a", pa.string()),
+        ("object_b", pa.string()),
+        ("image_b", pa.string()),
+        ("distance", pa.uint8()),  # bits
+        ("difference", pa.float32()),  # 0 to MAX_DIFFERENCE
+    ]
+)
+
+_BITS = 64
+_CELLS = 2**18  # pairs of hashes that are compared at once: they fit into a core's cache
+_CONFIRMED = 2**14  # pairs of thumbnails that are compared at once
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]  #: first, second, distance
+
+
+def near_duplicates(paths: CollectionPaths) -> pa.Table:
+    """The near-duplicates among a collection's packed images, those of one object too: see `SCHEMA`; sorted.
+
+    Images that are equal (same hash, same thumbnail) are listed with the first of them only, so that a placeholder
+    that stands for thousands of objects makes thousands of pairs, not millions. Blank images are no duplicates.
+
+    Raises:
+        CollectionError: there is no images.parquet; or there are more than `MAX_PAIRS` pairs.
+    """
+    images = read_images(paths.images, "phash", "thumbnail")
+    images = images.sort_by([("object_id", "ascending"), ("image", "ascending")])
+    hashes = images["phash"].to_numpy()
+    thumbnails = images["thumbnail"].to_pylist()
+    normal, contrast = _normalised(thumbnails)
+    with_picture = np.flatnonzero(contrast >= MIN_CONTRAST)
+    same_as = _first_equals(hashes, thumbnails)
+    found = [_equals(with_picture, same_as)]
+    apart = with_picture[same_as[with_picture] == with_picture]
+    for pairs in close_pairs(hashes[apart], MAX_DISTANCE):
+        found.extend(_confirmed(apart[pairs[0]], apart[pairs[1]], pairs[2], normal))
+        if (n := sum(len(part[0]) for part in found)) > MAX_PAIRS:
+            raise CollectionError(
+                f"collection {paths.collection!r} has more than {n} pairs of near-duplicate images: one picture stands "
+                "there thousands of times; leave its images out, or set splits.together to `object`"
+            )
+    first, second, distance, difference = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((second, first))
+    a, b = images.take(pa.array(first[order])), images.take(pa.array(second[order]))
+    columns = [a["object_id"], a["image"], b["object_id"], b["image"], distance[order], difference[order]]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def groups(object_ids: Sequence[str], pairs: pa.Table) -> NDArray[np.int64]:
+    """The number of each object's group: objects that pairs connect, directly or through others, are in one.
+
+    `object_ids` are different from each other and hold every object of `pairs`.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    place = {object_id: i for i, object_id in enumerate(object_ids)}
+    a, b = ([place[object_id] for object_id in pairs[name].to_pylist()] for name in ("object_a", "object_b"))
+    links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(place), len(place)))
+    group: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+    return group
+
+
+def close_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[Pairs]:
+    """All pairs of hashes that differ in at most `distance` bits, each once, in parts of bounded size; first < second.
+
+    Cut into `distance` + 1 pieces, two such hashes have at least one piece in common: differences cannot be in all of
+    them (the pigeonhole principle). So only hashes with an equal piece are compared; at a distance of 6, a seventieth
+    of all pairs if they are random.
+    """
+    edges = np.linspace(0, _BITS, distance + 2).astype(int).tolist()
+    pieces = [np.uint64((1 << end) - (1 << start)) for start, end in pairwise(edges)]
+    for i, piece in enumerate(pieces):
+        keys = hashes & piece
+        order = np.argsort(keys, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
+            yield from _close_members(hashes, members, distance, pieces[:i])
+
+
+def _close_members(
+    hashes: NDArray[np.uint64], members: NDArray[np.int64], distance: int, earlier: Sequence[np.uint64]
+) -> Iterator[Pairs]:
+    """The close pairs among `members`, without those that have an `earlier` piece in common: they were found there."""
+    if len(members) < 2:
+        return
+    step = max(1, _CELLS // len(members))
+    for start in range(0, len(members), step):
+        rows, columns = members[start : start + step], members[start:]
+        apart = np.bitwise_count(hashes[rows][:, None] ^ hashes[columns])
+        row, column = np.nonzero(apart <= distance)
+        row, column = row[row < column], column[row < column]
+        first, second = rows[row], columns[column]
+        unlike = hashes[first] ^ hashes[second]
+        new = np.ones(len(first), dtype=bool)
+        for piece in earlier:
+            new &= (unlike & piece) != 0
+        if new.any():
+            yield first[new], second[new], apart[row, column][new]
+
+
+def _normalised(thumbnails: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Thumbnails (n, 256) brought to mean 0 and length 1, so that products are correlations; and their contrasts."""
+    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
+    normal = grey.astype(np.float32)
+    normal -= normal.mean(axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
+    normal /= np.maximum(length, np.float32(1e-6))[:, None]
+    return normal, length / np.float32(np.sqrt(grey.shape[1]))
+
+
+def _first_equals(hashes: NDArray[np.uint64], thumbnails: Sequence[bytes]) -> NDArray[np.int64]:
+    """For each image, the first that is equal to it; mostly itself."""
+    first: dict[tuple[int, bytes], int] = {}
+    keys = zip(hashes.tolist(), thumbnails, strict=True)
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
+
+
+Confirmed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]
+
+
+def _equals(with_picture: NDArray[np.int64], same_as: NDArray[np.int64]) -> Confirmed:
+    second = with_picture[same_as[with_picture] != with_picture]
+    return same_as[second], second, np.zeros(len(second), np.uint8), np.zeros(len(second), np.float32)
+
+
+def _confirmed(
+    first: NDArray[np.int64], second: NDArray[np.int64], distance: NDArray[np.uint8], normal: NDArray[np.float32]
+) -> Iterator[Confirmed]:
+    """Those pairs whose thumbnails agree, with their differences."""
+    for start in range(0, len(first), _CONFIRMED):
+        part = slice(start, start + _CONFIRMED)
+        a, b = first[part], second[part]
+        difference = np.maximum(1 - np.einsum("ij,ij->i", normal[a], normal[b]), np.float32(0))
+        keep = difference <= MAX_DIFFERENCE
+        if keep.any():
+            yield a[keep], b[keep], distance[part][keep], difference[keep]
