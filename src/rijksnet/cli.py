@@ -26,7 +26,8 @@ app = typer.Typer(
 Run them from the project root. Parameters come from params.yaml.""",
 )
 
-STAGES, RESULTS, MODELS = "Stages of the pipeline", "Results and tracking", "Registered models"
+MUSEUMS, STAGES = "From a museum's servers", "Stages of the pipeline"
+RESULTS, MODELS = "Results and tracking", "Registered models"
 
 CollectionArgument = Annotated[str, typer.Argument(help="a collection in params.yaml", show_default=False)]
 ChallengeArgument = Annotated[str, typer.Argument(help="material, type or artist", show_default=False)]
@@ -42,6 +43,62 @@ def params() -> Params:
     from rijksnet.paths import PARAMS
 
     return load(PARAMS)
+
+
+# --- from a museum's servers ------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=MUSEUMS)
+def harvest(collection: CollectionArgument) -> None:
+    """Harvest a museum's records over OAI-PMH; a second call asks only for what has changed."""
+    from rijksnet.errors import ParamsError
+    from rijksnet.harvesting.harvest import harvest
+    from rijksnet.params import OaiCollection
+
+    chosen = _collection(collection)
+    if not isinstance(chosen, OaiCollection):
+        raise ParamsError(f"collections.{collection} has reader {chosen.reader!r}: only `oai_pmh` is harvested")
+    print(harvest(chosen, collection))
+
+
+@app.command(rich_help_panel=MUSEUMS)
+def fetch(
+    collection: CollectionArgument,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="ask for refused images again too")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="check what is there first, and fetch what is damaged")
+    ] = False,
+) -> None:
+    """Download a collection's images (IIIF or plain addresses) into tar files; it goes on where it was interrupted."""
+    from rijksnet.collections.readers import downloads_of
+    from rijksnet.harvesting.fetch import fetch
+    from rijksnet.harvesting.shard_writer import verify as check
+
+    reader, download, folder = downloads_of(collection, _collection(collection))
+    if verify:
+        print(check(folder))
+    print(fetch(reader, download, folder, retry_failed))
+
+
+@app.command(rich_help_panel=MUSEUMS)
+def share(collection: CollectionArgument) -> None:
+    """Write a collection's splits as CSV files (object id, split) that others can import: `splits.rule: imported`."""
+    from rijksnet.data.sharing import export
+    from rijksnet.paths import CollectionPaths
+
+    _collection(collection)
+    for file in export(CollectionPaths(collection), params().challenges_of(collection)):
+        print(file)
+
+
+@app.command(rich_help_panel=MUSEUMS)
+def groundtruth(
+    file: Annotated[Path, typer.Argument(help="rijksgt.mat of the Rijksmuseum Challenge 2014", show_default=False)],
+) -> None:
+    """Count Table 1 on the real ground truth, before and after the split rule; writes reference/."""
+    from rijksnet.data.table1 import write_groundtruth_table
+
+    print(write_groundtruth_table(file).drop(columns="groundtruth_sha256").to_string(index=False))
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
@@ -71,11 +128,12 @@ def draw(collection: CollectionArgument) -> None:
 @app.command(rich_help_panel=STAGES)
 def catalogue(collection: CollectionArgument) -> None:
     """Read a collection's records into catalogue.parquet; those that cannot be used go to rejects.csv."""
-    from rijksnet.collections.catalogue import build
+    from rijksnet.collections.build import build
     from rijksnet.collections.readers import reader_for
     from rijksnet.paths import CollectionPaths
 
-    print(build(reader_for(_collection(collection)), CollectionPaths(collection)))
+    chosen = _collection(collection)
+    print(build(reader_for(chosen), CollectionPaths(collection), chosen.cleaning, Path(chosen.raw)))
 
 
 @app.command(rich_help_panel=STAGES)
@@ -98,12 +156,26 @@ def pixels(collection: CollectionArgument) -> None:
 
 @app.command(rich_help_panel=STAGES)
 def splits(collection: CollectionArgument) -> None:
-    """Split a collection 80/10/10 for each of its challenges; classes not in all three splits are removed."""
+    """Split a collection for each of its challenges; classes that are not in all three splits are removed."""
     from rijksnet.data.splits import split_collection
     from rijksnet.paths import CollectionPaths
 
     _collection(collection)
-    split_collection(CollectionPaths(collection), params().challenges_of(collection), params().splits.seed)
+    split_collection(CollectionPaths(collection), params().challenges_of(collection), params().splits)
+
+
+@app.command(rich_help_panel=STAGES)
+def audit(collection: CollectionArgument) -> None:
+    """Look at a collection as it will be trained on: classes, rights, near-duplicates across splits; with pictures."""
+    from rich.console import Console
+
+    from rijksnet.analysis.audit import render, write_audit
+    from rijksnet.paths import CollectionPaths
+
+    _collection(collection)
+    paths = CollectionPaths(collection)
+    Console().print(render(write_audit(paths, paths.audit)))
+    print(paths.audit / "audit.html")
 
 
 @app.command(rich_help_panel=STAGES)

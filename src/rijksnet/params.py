@@ -19,6 +19,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitRule = Literal["paper", "challenge", "imported"]
 Rule = Literal["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
+DAY = r"^\d{4}-\d{2}-\d{2}$"
 CREATOR_RULES: tuple[Rule, ...] = ("roles", "names", "unnamed")
 
 
@@ -110,8 +111,10 @@ class OaiCollection(AnyCollection):
     prefix: str = Field(description="metadataPrefix to ask for, as the service names it")
     format: Literal["dc", "edm"] = Field(description="what those records are: Dublin Core or Europeana Data Model")
     sets: list[str] = Field(description="sets to harvest; an empty list harvests everything")
-    since: str | None = Field(None, description="earliest datestamp (YYYY-MM-DD) of the first harvest; null: no bound")
-    until: str | None = Field(None, description="latest datestamp (YYYY-MM-DD); null: no bound")
+    since: str | None = Field(
+        None, pattern=DAY, description="earliest datestamp (YYYY-MM-DD) of the first harvest; null: no bound"
+    )
+    until: str | None = Field(None, pattern=DAY, description="latest datestamp (YYYY-MM-DD); null: no bound")
     object_id: Literal["header", "identifier"] = Field(
         "identifier", description="an object's id: the record's dc:identifier (the inventory number), or its OAI one"
     )

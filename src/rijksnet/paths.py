@@ -18,6 +18,7 @@ REGISTERED = RUNS / "registered.json"
 PINS = Path("pins")
 CODE = Path("code")
 CHECKPOINTS = Path(".checkpoints")
+SHARED_SPLITS = Path("shared_splits")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class CollectionPaths:
     def rejects(self) -> Path:
         """Records that the catalogue leaves out, a reason each."""
         return self.root / "rejects.csv"
+
+    @property
+    def cleaning(self) -> Path:
+        """What the cleaning rules changed: field, rule, before, after, objects."""
+        return self.root / "cleaning.csv"
 
     @property
     def images(self) -> Path:
@@ -70,6 +76,15 @@ class CollectionPaths:
     @property
     def splits_summary(self) -> Path:
         return self.root / "splits.json"
+
+    def shared_split(self, challenge: str) -> Path:
+        """A split that others use too: object ids and splits, as they are exchanged."""
+        return SHARED_SPLITS / self.collection / f"{challenge}.csv"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of the data audit: audit.html and audit.json."""
+        return self.root / "audit"
 
 
 @dataclass(frozen=True)

@@ -25,20 +25,21 @@ class _Log:
 
     console: Console
     what: str
-    total: int
+    total: int | None
     logged: float = field(default_factory=time.monotonic)
 
     def __call__(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        if done < self.total and now - self.logged < LOG_EVERY_S:
+        if (self.total is None or done < self.total) and now - self.logged < LOG_EVERY_S:
             return
         self.logged = now
-        self.console.print(f"{self.what}: {done}/{self.total} {note}".rstrip(), highlight=False, soft_wrap=True)
+        total = "?" if self.total is None else self.total
+        self.console.print(f"{self.what}: {done}/{total} {note}".rstrip(), highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Report]:
-    """Show progress of `total` steps on standard error while the block runs."""
+def progress(what: str, total: int | None) -> Iterator[Report]:
+    """Show progress of `total` steps (None: nobody knows how many) on standard error while the block runs."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Log(console, what, total)

@@ -17,6 +17,7 @@ BASE = ["errors", "files", "params", "paths", "progress", "protocol"]
 LAYERS = [
     BASE,
     ["collections"],
+    ["harvesting"],
     ["data", "networks"],
     ["training"],
     ["tracking"],

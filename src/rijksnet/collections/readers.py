@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-from rijksnet.collections.records import Reader
+from pathlib import Path
+
+from rijksnet.collections.oai_pmh import OaiReader
+from rijksnet.collections.records import AddressReader, Reader
+from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
 from rijksnet.collections.table import TableReader
-from rijksnet.params import Collection, Columns, MiniatureCollection, TableCollection
+from rijksnet.errors import ParamsError
+from rijksnet.params import (
+    Collection,
+    Columns,
+    Download,
+    MiniatureCollection,
+    OaiCollection,
+    RijksChallengeCollection,
+    TableCollection,
+)
 
 
 def reader_for(collection: Collection) -> Reader:
     """The reader of a collection's raw files."""
-    if isinstance(collection, MiniatureCollection):
-        return TableReader(_miniature_table(collection))
-    return TableReader(collection)
+    match collection:
+        case TableCollection():
+            return TableReader(collection)
+        case OaiCollection():
+            return OaiReader(collection)
+        case RijksChallengeCollection():
+            return RijksChallengeReader(collection)
+        case MiniatureCollection():
+            return TableReader(_miniature_table(collection))
+
+
+def downloads_of(name: str, collection: Collection) -> tuple[AddressReader, Download, Path]:
+    """Who knows the addresses of a collection's images, how they are fetched, and the folder they are fetched into.
+
+    Raises:
+        ParamsError: its images are files already.
+    """
+    match collection:
+        case OaiCollection():
+            return OaiReader(collection), collection.download, Path(collection.raw) / "images"
+        case TableCollection(download=Download() as download):
+            return TableReader(collection), download, Path(collection.raw) / collection.images
+    raise ParamsError(
+        f"collections.{name} has no `download`: its images are files in {collection.raw!r}. For a table whose image "
+        "column holds addresses, set `download`"
+    )
 
 
 def _miniature_table(collection: MiniatureCollection) -> TableCollection:

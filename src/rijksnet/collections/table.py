@@ -1,4 +1,4 @@
-"""The `table` reader: any CSV file plus a folder or tar of images."""
+"""The `table` reader: any CSV file plus a folder or tar of images, or their addresses on the web."""
 
 from __future__ import annotations
 
@@ -6,49 +6,106 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rijksnet.collections.images import ImageRefusedError, locator, normal_name
-from rijksnet.collections.records import Extent, Reason, Record, Reject
+from rijksnet.collections.records import Address, Extent, Reason, Record, Reject
+from rijksnet.collections.rights import allowed
+from rijksnet.collections.shards import Found, Shards
 from rijksnet.errors import CollectionError
 from rijksnet.params import Columns, TableCollection
+
+Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class TableReader:
     """Records of a table, in its order.
 
+    Where the collection has a `download`, the image column holds addresses: several in one cell are several images of
+    the object, and each is found among those that `rijksnet fetch` has downloaded.
+
     Raises, on iterating:
-        CollectionError: `raw`, the table or the images are absent; the table is not UTF-8, no CSV, or lacks a column.
+        CollectionError: `raw`, the table or the images are absent; the table is not UTF-8, no CSV, or lacks a column;
+            `rights` is set for a table without rights; the downloaded images are damaged.
     """
 
     collection: TableCollection
 
     def __iter__(self) -> Iterator[Record | Reject]:
-        raw = Path(self.collection.raw)
+        images = Path(self.collection.raw) / self.collection.images
+        if self.collection.download is None:
+            rows, find = self._rows(), locator(images)
+            for row in rows:
+                yield row if isinstance(row, Reject) else self._local(row, find)
+            return
+        with Shards.open(images) as shards:
+            for row in self._rows():
+                if isinstance(row, Reject):
+                    yield row
+                else:
+                    yield from (self._downloaded(row, url, shards) for url in self._addresses(row))
+
+    def addresses(self) -> Iterator[Address]:
+        """The addresses in the image column, of the objects whose rights are allowed.
+
+        Raises:
+            CollectionError: as iterating does.
+        """
+        for row in self._rows():
+            if not isinstance(row, Reject):
+                yield from (Address(row["object_id"], url) for url in self._addresses(row) if is_web_address(url))
+
+    def _rows(self) -> Iterator[Row | Reject]:
+        """Rows that name an object with allowed rights, and an image."""
+        raw, columns = Path(self.collection.raw), self.collection.columns
         if not raw.is_dir():
             raise CollectionError(f"`raw` is {self.collection.raw!r}, which is not a folder")
         table = raw / self.collection.table
         if not table.is_file():
             raise CollectionError(f"`table` is {self.collection.table!r}, but {table} is not a file")
-        find = locator(raw / self.collection.images)
-        for row in _rows(table, self.collection.columns):
-            yield row if isinstance(row, Reject) else self._record(row, find)
+        if self.collection.rights and columns.rights is None:
+            raise CollectionError(
+                f"`rights` keeps only objects under {self.collection.rights}, but columns.rights names no column: name "
+                "the column with the rights statement, or leave `rights` empty"
+            )
+        return (row if isinstance(row, Reject) else self._sifted(row) for row in _read(table, columns))
 
-    def _record(self, row: dict[str, str], find: Callable[[str], Extent]) -> Record | Reject:
-        object_id, image = row["object_id"], row["image"]
-        columns, separator = self.collection.columns, self.collection.separator
+    def _sifted(self, row: Row) -> Row | Reject:
+        object_id, image, rights, columns = row["object_id"], row["image"], row["rights"], self.collection.columns
         if not object_id:
             return Reject("", image, Reason.NO_OBJECT_ID, f"column {columns.object_id!r} is empty")
-        if not image:
+        if not image or (self.collection.download and not self._addresses(row)):
             return Reject(object_id, "", Reason.NO_IMAGE, f"column {columns.image!r} is empty")
+        if not allowed(rights, self.collection.rights):
+            return Reject(object_id, image, Reason.RIGHTS, rights or f"column {columns.rights!r} is empty")
+        return row
+
+    def _addresses(self, row: Row) -> tuple[str, ...]:
+        return values(row["image"], self.collection.separator)
+
+    def _local(self, row: Row, find: Callable[[str], Extent]) -> Record | Reject:
+        image = row["image"]
         try:
-            extent = find(image)
+            return self._record(row, Found(normal_name(image), find(image)))
         except ImageRefusedError as refusal:
-            return Reject(object_id, image, refusal.reason, refusal.detail)
+            return Reject(row["object_id"], image, refusal.reason, refusal.detail)
+
+    def _downloaded(self, row: Row, url: str, shards: Shards) -> Record | Reject:
+        if not is_web_address(url):
+            return Reject(row["object_id"], url, Reason.MALFORMED, "no http or https address")
+        found = shards.find(url)
+        if found is None:
+            detail = shards.failure(url) or "never asked for: run `rijksnet fetch`"
+            return Reject(row["object_id"], url, Reason.NOT_FETCHED, detail)
+        return self._record(row, found)
+
+    def _record(self, row: Row, found: Found) -> Record:
+        separator = self.collection.separator
         return Record(
-            object_id,
-            normal_name(image),
-            *extent,
+            row["object_id"],
+            found.name,
+            *found.extent,
             creator=values(row["creator"], separator),
             type=values(row["type"], separator),
             material=values(row["material"], separator),
@@ -57,12 +114,20 @@ class TableReader:
         )
 
 
+def is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # brackets that do not match, for one
+        return False
+
+
 def values(cell: str, separator: str) -> tuple[str, ...]:
     """The values in one cell, in order; empty ones say nothing and are left out."""
     return tuple(value for part in cell.split(separator) if (value := part.strip()))
 
 
-def _rows(table: Path, columns: Columns) -> Iterator[dict[str, str] | Reject]:
+def _read(table: Path, columns: Columns) -> Iterator[Row | Reject]:
     """Cells by field of `Columns`, stripped; the empty string for a field that has no column."""
     with table.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, strict=True)

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1]
 #: The modules whose functions the commands of a group of stages call.
 ENTRY_POINTS = {
     "draw": ["rijksnet.collections.miniature", "rijksnet.paths"],
-    "catalogue": ["rijksnet.collections.catalogue", "rijksnet.collections.readers"],
+    "catalogue": ["rijksnet.collections.build", "rijksnet.collections.readers"],
     "pixels": ["rijksnet.data.pixels", "rijksnet.networks.architectures"],
     "splits": ["rijksnet.data.splits", "rijksnet.paths"],
     "audit": ["rijksnet.analysis.audit", "rijksnet.paths"],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rijksnet.collections.catalogue import SCHEMA, build, read_catalogue
+from rijksnet.collections.build import build
+from rijksnet.collections.catalogue import SCHEMA, read_catalogue
 from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Reason, Record, Reject

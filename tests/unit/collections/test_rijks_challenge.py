@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from rijksnet.collections import catalogue
+from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.collections.rijks_challenge import groundtruth
@@ -275,7 +275,7 @@ def test_an_object_photographed_twice_stays_only_with_equal_labels(raw: Path, mo
     scipy.io.savemat(raw / "rijksgt.mat", {"gt": fields(C=makers, set=sets)})
     monkeypatch.chdir(raw)
     paths = CollectionPaths("challenge")
-    counts = catalogue.build(reader(raw), paths)
+    counts = build(reader(raw), paths)
     assert (counts.images, counts.objects, counts.rejects) == (N - 1, N - 2, {Reason.DUPLICATE: 1})
     detail = paths.rejects.read_text(encoding="utf-8")
     assert f"('maker {twins[2]}',)" in detail

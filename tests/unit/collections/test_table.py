@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import reader_for
-from rijksnet.collections.records import Reason, Record, Reject
+from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.table import TableReader, values
 from rijksnet.errors import CollectionError
-from rijksnet.params import Columns, MiniatureCollection, TableCollection
+from rijksnet.harvesting.shard_writer import Picture, ShardWriter
+from rijksnet.params import Columns, Download, MiniatureCollection, TableCollection
 
 HEADER = ["id", "file", "maker", "kind", "stuff", "name"]
 COLUMNS = Columns(object_id="id", image="file", creator="maker", type="kind", material="stuff", title="name")
@@ -132,6 +134,96 @@ def test_what_is_not_there_is_named(tmp_path: Path, changes: dict[str, str], mes
 def test_values_drops_the_empty_ones() -> None:
     assert values("", "|") == ()
     assert values("|papier| hout |", "|") == ("papier", "hout")
+
+
+# --- rights -----------------------------------------------------------------------------------------------------------
+
+FREE = "http://creativecommons.org/publicdomain/"
+WITH_RIGHTS = COLUMNS.model_copy(update={"rights": "rights"})
+
+
+def test_only_allowed_rights_are_kept(tmp_path: Path) -> None:
+    rows = [
+        [*HEADER, "rights"],
+        ["1", "a.jpg", "", "", "", "", "https://creativecommons.org/publicdomain/mark/1.0/"],
+        ["2", "b.jpg", "", "", "", "", "© all rights reserved"],
+        ["3", "b.jpg", "", "", "", "", ""],
+    ]
+    kept, *others = read(tmp_path, rows, columns=WITH_RIGHTS, rights=[FREE])
+    assert isinstance(kept, Record)
+    assert others == [
+        Reject("2", "b.jpg", Reason.RIGHTS, "© all rights reserved"),
+        Reject("3", "b.jpg", Reason.RIGHTS, "column 'rights' is empty"),
+    ]
+
+
+def test_rights_that_no_column_tells_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match=r"`rights` keeps only .* columns\.rights names no column"):
+        read(tmp_path, [HEADER], rights=[FREE])
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+DOWNLOAD = Download(contact="test@example.org", requests_per_s=1, kind="url")
+FRONT, BACK, GONE, NEW = (f"https://m.org/{name}.jpg" for name in ("front", "back", "gone", "new"))
+
+
+def of_addresses(folder: Path, *images: str, rights: str = "") -> TableReader:
+    """A table whose objects 1, 2, … have these cells; the front and the back were downloaded, `GONE` was not there."""
+    rows = [[*HEADER, "rights"], *([str(i), cell, "Lievens", "", "", "", rights] for i, cell in enumerate(images, 1))]
+    with ShardWriter.open(folder / "downloaded") as writer:
+        for url in (FRONT, BACK):
+            writer.add(Address("1", url), url.encode(), "image/jpeg", Picture("JPEG", 4, 3))
+        writer.fail(Address("2", GONE), "HTTP 404", "not found", permanent=True)
+    changes = {"columns": WITH_RIGHTS, "images": "downloaded", "download": DOWNLOAD, "rights": [FREE] if rights else []}
+    return TableReader(collection(folder, rows, **changes))
+
+
+def test_several_addresses_are_several_images_of_one_object(tmp_path: Path) -> None:
+    reader = of_addresses(tmp_path, f" {FRONT} | {BACK}|")
+    assert list(reader.addresses()) == [Address("1", FRONT), Address("1", BACK)]
+    records = [record for record in reader if isinstance(record, Record)]
+    assert [(record.object_id, record.creator) for record in records] == [("1", ("Lievens",))] * 2
+    assert [read_image(record.file, record.offset, record.length).decode() for record in records] == [FRONT, BACK]
+    assert len({record.image for record in records}) == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason", "detail"),
+    [
+        (GONE, Reason.NOT_FETCHED, "HTTP 404: not found"),
+        (NEW, Reason.NOT_FETCHED, "never asked for: run `rijksnet fetch`"),
+        ("a.jpg", Reason.MALFORMED, "no http or https address"),
+        ("file:///etc/passwd", Reason.MALFORMED, "no http or https address"),
+        ("http://[::1", Reason.MALFORMED, "no http or https address"),
+        ("https:///a.jpg", Reason.MALFORMED, "no http or https address"),
+    ],
+)
+def test_an_image_that_is_not_there_says_why(tmp_path: Path, cell: str, reason: Reason, detail: str) -> None:
+    reader = of_addresses(tmp_path, cell, FRONT)
+    reject, record = reader
+    assert reject == Reject("1", cell, reason, detail)
+    assert isinstance(record, Record)
+    assert (Address("1", cell) in reader.addresses()) == (reason is Reason.NOT_FETCHED)
+
+
+def test_separators_alone_are_no_address(tmp_path: Path) -> None:
+    (reject,) = of_addresses(tmp_path, " | |")
+    assert reject == Reject("1", "", Reason.NO_IMAGE, "column 'file' is empty")
+
+
+def test_refused_rights_are_not_asked_for(tmp_path: Path) -> None:
+    reader = of_addresses(tmp_path, f"{FRONT}|{NEW}", rights="© m.org")
+    assert list(reader.addresses()) == []
+    assert list(reader) == [Reject("1", f"{FRONT}|{NEW}", Reason.RIGHTS, "© m.org")]
+
+
+def test_before_anything_is_fetched_every_image_says_so(tmp_path: Path) -> None:
+    rows = [HEADER, ["1", NEW, "", "", "", ""]]
+    (reject,) = read(tmp_path, rows, images="downloaded", download=DOWNLOAD)
+    assert isinstance(reject, Reject)
+    assert reject.reason is Reason.NOT_FETCHED
+    assert not (tmp_path / "downloaded").exists()
 
 
 def test_each_kind_of_collection_has_its_reader(tmp_path: Path) -> None:

@@ -1,0 +1,248 @@
+"""`rijksnet harvest`: a museum's records over OAI-PMH into its store, and the names of ids. See `Harvested`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rijksnet.collections.harvested import UNIDENTIFIED, Changes, Harvested, ListState
+from rijksnet.collections.metadata import MetadataError, parse
+from rijksnet.errors import HarvestError
+from rijksnet.harvesting.http import RefusedError, Server, TransientError
+from rijksnet.harvesting.linked_art import ask_name
+from rijksnet.harvesting.oai import ExpiredTokenError, Identity, OaiService, Page
+from rijksnet.params import OaiCollection
+from rijksnet.progress import progress
+
+#: How often a list is begun anew because its token expired, without anything new in between.
+MOST_RESTARTS = 3
+
+#: After so many ids in a row without an answer, the server counts as away.
+MOST_SILENT = 10
+
+
+@dataclass
+class Summary:
+    """What a harvest did, and what the store holds now."""
+
+    identity: Identity
+    pages: int = 0
+    changes: Changes = field(default_factory=Changes)
+    salvaged: int = 0  #: records that broken pages gave after all
+    named: int = 0  #: ids whose names were found
+    short: list[str] = field(default_factory=list)  #: lists that ended before the size that the service announced
+    stored: int = 0  #: records, the deleted ones left out
+    failed: list[tuple[str, str]] = field(default_factory=list)  #: records that could not be had: identifier, reason
+    unnamed: list[tuple[str, str]] = field(default_factory=list)  #: ids without a name, and why
+
+    def __str__(self) -> str:
+        new, changed, unchanged, deleted = self.changes
+        lines = [
+            f"{self.pages} pages: {new} records new, {changed} changed, {unchanged} unchanged, {deleted} deleted; "
+            f"{self.stored} stored"
+        ]
+        if self.salvaged:
+            lines.append(f"{self.salvaged} of these records had to be taken out of broken pages")
+        if self.named or self.unnamed:
+            lines.append(f"{self.named} names of ids found")
+        lines += self.short
+        lines += _listed("records could not be had; the next harvest asks for them again", self.failed)
+        lines += _listed("ids have no name; the next harvest asks for them again", self.unnamed)
+        if not self.identity.tells_deletions:
+            lines.append("the service does not remember deletions: records that it drops stay here")
+        return "\n".join(lines)
+
+
+def harvest(collection: OaiCollection, name: str, server: Server | None = None) -> Summary:
+    """Harvest what is new since the last complete harvest, or everything; goes on where one was interrupted.
+
+    Args:
+        collection: the service, and the folder `raw` that holds the store.
+        name: the collection's, for messages.
+        server: who is asked, if not one made from the collection's politeness.
+
+    Raises:
+        HarvestError: another harvest of this collection runs, the store belongs to another service, or the service
+            cannot be reached, refuses, or answers what cannot be understood. Whatever came before it is stored.
+    """
+    server = server or Server(collection.server)
+    service = OaiService(collection.endpoint, collection.prefix, server)
+    with _alone(collection, name), Harvested.writing(collection) as store:
+        try:
+            summary = Summary(service.identify())
+            _ask_again(service, store, summary)
+            for set_spec in collection.sets or [""]:
+                _harvest_list(service, store, collection, name, set_spec, summary)
+        except HarvestError as error:
+            raise HarvestError(
+                f"{error}\n{store.count()} records are stored; the same command goes on from there"
+            ) from error
+        if collection.resolve:
+            summary.named = _resolve(server, store, collection, name)
+            summary.unnamed = store.unnamed(collection.language)
+        summary.stored = store.count()
+        summary.failed = [(identifier, reason) for identifier, _, reason in store.failures()]
+    return summary
+
+
+@contextmanager
+def _alone(collection: OaiCollection, name: str) -> Iterator[None]:
+    raw = Path(collection.raw).absolute()
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    lock = raw.parent / f".{raw.name}.harvest.lock"  # outside `raw`, which DVC versions
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise HarvestError(
+            f"another harvest of {name!r} is running (it holds {lock}): wait for it or stop it"
+        ) from error
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+def _ask_again(service: OaiService, store: Harvested, summary: Summary) -> None:
+    """Ask for the records that an earlier harvest could not have."""
+    for identifier, set_spec, _ in store.failures():
+        if identifier.startswith(UNIDENTIFIED):
+            continue
+        try:
+            changes = store.add(set_spec, [service.record(identifier)], {})
+        except MetadataError:
+            continue  # its failure stays
+        summary.changes = _sum(summary.changes, changes)
+
+
+def _harvest_list(
+    service: OaiService, store: Harvested, collection: OaiCollection, name: str, set_spec: str, summary: Summary
+) -> None:
+    done = store.state(set_spec).done
+    if done and collection.until and collection.until < done[:10]:
+        return  # whatever changes from now on is later than `until`
+    states = _states(service, store, collection, set_spec, summary)
+    first = next(states)
+    what = f"harvest {name} {set_spec}".rstrip()
+    with progress(what, first.announced) as report:
+        for state in chain([first], states):
+            report(state.received, f"page {summary.pages}")
+    if state.announced is not None and state.received < state.announced:
+        part = f" of set {set_spec!r}" if set_spec else ""
+        summary.short.append(f"the service announced {state.announced} records{part} and gave {state.received}")
+
+
+def _states(
+    service: OaiService, store: Harvested, collection: OaiCollection, set_spec: str, summary: Summary
+) -> Iterator[ListState]:
+    """Read one list to its end; yields how far it is, after each page is stored."""
+    state = store.state(set_spec)
+    if not state.token:
+        state = ListState(done=state.done)
+    since, until = _bounds(collection, state.done, summary.identity)
+    tokens = {state.token}
+    restarts = 0
+    while True:
+        try:
+            page = service.next_page(state.token) if state.token else service.first_page(set_spec, since, until)
+        except ExpiredTokenError as error:
+            restarts += 1
+            if restarts > MOST_RESTARTS:
+                raise HarvestError(f"tokens expire before the list gets any further: {error}") from error
+            state, tokens = ListState(done=state.done), set()
+            continue
+        if page.token and page.token in tokens:
+            raise HarvestError(
+                f"{service.endpoint} gives the resumption token {page.token!r} again: the list has no end"
+            )
+        tokens.add(page.token)
+        state = _after(state, page, summary.identity)
+        changes = store.add(set_spec, page.records, page.failures, state)
+        if changes.any():
+            restarts = 0
+        summary.pages += 1
+        summary.changes = _sum(summary.changes, changes)
+        summary.salvaged += page.salvaged
+        yield state
+        if not page.token:
+            return
+
+
+def _after(state: ListState, page: Page, identity: Identity) -> ListState:
+    """How far a list is after one more page; complete means up to when it began: later changes may be missing."""
+    started = state.started or page.date or identity.date
+    announced = state.announced if page.announced is None else page.announced
+    received = state.received + len(page.records) + len(page.failures)
+    if page.token:
+        return ListState(page.token, started, received, announced, state.done)
+    return ListState("", "", received, announced, done=started)
+
+
+def _bounds(collection: OaiCollection, done: str, identity: Identity) -> tuple[str, str]:
+    """`from` and `until` of a list, in the granularity of the service."""
+    since, until = done or collection.since or "", collection.until or ""
+    if identity.days:
+        return since[:10], until
+    return _seconds(since, "T00:00:00Z"), _seconds(until, "T23:59:59Z")
+
+
+def _seconds(date: str, time: str) -> str:
+    return date if not date or "T" in date else date + time
+
+
+def _sum(one: Changes, other: Changes) -> Changes:
+    return Changes(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _listed(what: str, items: list[tuple[str, str]], most: int = 10) -> list[str]:
+    if not items:
+        return []
+    rest = [f"  and {len(items) - most} more"] if len(items) > most else []
+    return [f"{len(items)} {what}:", *(f"  {one}: {reason}" for one, reason in items[:most]), *rest]
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _resolve(server: Server, store: Harvested, collection: OaiCollection, name: str) -> int:
+    """Ask for the name of every id that has none yet; the number found.
+
+    Raises:
+        HarvestError: the server of the ids is away.
+    """
+    wanted = sorted(_ids(store, collection) - store.names(collection.language).keys())
+    found = silent = 0
+    with progress(f"names {name}", len(wanted)) as report:
+        for number, id_ in enumerate(wanted, 1):
+            try:
+                store.name(id_, collection.language, ask_name(server, id_, collection.language))
+                found += 1
+                silent = 0
+            except RefusedError as error:
+                store.name(id_, collection.language, None, str(error))
+                silent = 0
+            except TransientError as error:
+                store.name(id_, collection.language, None, str(error))
+                silent += 1
+                if silent >= MOST_SILENT:
+                    raise HarvestError(
+                        f"{error}, like {silent - 1} ids before it. All records and {found} names are stored; the same "
+                        "command goes on from there"
+                    ) from error
+            report(number, id_)
+    return found
+
+
+def _ids(store: Harvested, collection: OaiCollection) -> set[str]:
+    """Ids that records give without a name."""
+    ids: set[str] = set()
+    for record in store.records(collection.sets):
+        try:
+            ids.update(parse(record.metadata, collection.format, collection.language).ids())
+        except MetadataError:
+            continue  # the catalogue rejects it
+    return ids

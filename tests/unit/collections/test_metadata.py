@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from oai_server import OAI_DC, dublin_core
+from rijksnet.collections.metadata import Metadata, MetadataError, parse, read_xml
+
+#: A record of the Rijksmuseum's present service, shortened: things stand beside the object, the image is nested.
+NIGHT_WATCH = """
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:edm="http://www.europeana.eu/schemas/edm/"
+    xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/"
+    xmlns:ore="http://www.openarchives.org/ore/terms/" xmlns:skos="http://www.w3.org/2004/02/skos/core#">
+  <ore:Aggregation rdf:about="https://id.rijksmuseum.nl/200107928#aggregation">
+    <edm:aggregatedCHO>
+      <edm:ProvidedCHO rdf:about="https://id.rijksmuseum.nl/200107928">
+        <dc:creator rdf:resource="https://id.rijksmuseum.nl/2103429"/>
+        <dc:identifier>SK-C-5</dc:identifier>
+        <dc:title xml:lang="en">The Night Watch</dc:title>
+        <dc:title xml:lang="nl">De Nachtwacht</dc:title>
+        <dc:type rdf:resource="https://id.rijksmuseum.nl/2208"/>
+        <edm:type>IMAGE</edm:type>
+        <rdf:type rdf:resource="http://www.europeana.eu/schemas/edm/PhysicalThing"/>
+        <dcterms:medium rdf:resource="https://id.rijksmuseum.nl/22010"/>
+        <dcterms:medium rdf:resource="https://id.rijksmuseum.nl/2209"/>
+      </edm:ProvidedCHO>
+    </edm:aggregatedCHO>
+    <edm:rights rdf:resource="http://creativecommons.org/publicdomain/mark/1.0/"/>
+    <edm:isShownBy>
+      <edm:WebResource rdf:about="https://iiif.micr.io/PJEZO/full/max/0/default.jpg"/>
+    </edm:isShownBy>
+    <edm:object rdf:resource="https://example.org/thumbnail.jpg"/>
+  </ore:Aggregation>
+  <edm:Agent rdf:about="https://id.rijksmuseum.nl/2103429">
+    <skos:prefLabel xml:lang="en">Rembrandt van Rijn</skos:prefLabel>
+  </edm:Agent>
+  <skos:Concept rdf:about="https://id.rijksmuseum.nl/22010">
+    <skos:prefLabel xml:lang="en">canvas</skos:prefLabel>
+    <skos:prefLabel xml:lang="nl">doek</skos:prefLabel>
+  </skos:Concept>
+  <skos:Concept rdf:about="https://id.rijksmuseum.nl/2208">
+    <skos:prefLabel xml:lang="en">painting</skos:prefLabel>
+    <skos:prefLabel>schilderij</skos:prefLabel>
+  </skos:Concept>
+</rdf:RDF>
+"""
+
+
+def dc(**values: str | list[str]) -> Metadata:
+    return parse(dublin_core(**values).encode(), "dc", "nl")
+
+
+def edm(xml: str, language: str = "nl") -> Metadata:
+    return parse(xml.encode(), "edm", language)
+
+
+class TestDublinCore:
+    def test_fields(self) -> None:
+        assert dc(
+            identifier=["http://hdl.handle.net/10934/RM0001", "BK-1963-101", "second"],
+            creator=["Falconet, Étienne-Maurice", "prentmaker: Rembrandt"],
+            type="beeldhouwwerk",
+            format=["marmer", "koper"],
+            title="Zittende Amor",
+            rights=["Publiek domein", "http://creativecommons.org/publicdomain/mark/1.0/"],
+            relation=[
+                "https://example.org/page.html",
+                "https://example.org/a.JPG?width=9",
+                "https://example.org/b.png",
+            ],
+        ) == Metadata(
+            identifier="BK-1963-101",
+            creators=("Falconet, Étienne-Maurice", "prentmaker: Rembrandt"),
+            types=("beeldhouwwerk",),
+            materials=("marmer", "koper"),
+            title="Zittende Amor",
+            rights="http://creativecommons.org/publicdomain/mark/1.0/",
+            image="https://example.org/a.JPG?width=9",
+        )
+
+    def test_nothing_said(self) -> None:
+        assert dc() == Metadata("", (), (), (), "", "", "")
+
+    def test_marked_materials_leave_sizes_out(self) -> None:
+        assert dc(format=["materiaal: papier", "hoogte 10 cm", "Material:inkt"]).materials == ("papier", "inkt")
+
+    @pytest.mark.parametrize(
+        ("address", "image"),
+        [
+            ("https://iiif.example.org/x/full/max/0/default", True),
+            ("http://example.org/x.tif", True),
+            ("https://example.org/x.pdf", False),
+            ("x.jpg", False),
+            ("http://[bad.jpg", False),
+        ],
+    )
+    def test_which_address_is_an_image(self, address: str, image: bool) -> None:
+        assert dc(identifier=["A-1", address]).image == (address if image else "")
+
+    def test_languages(self) -> None:
+        xml = OAI_DC.format(
+            '<dc:type xml:lang="en-GB">print</dc:type><dc:type xml:lang="nl">prent</dc:type><dc:type>estampe</dc:type>'
+        ).encode()
+        assert [parse(xml, "dc", language).types for language in ("nl", "en", "de")] == [
+            ("prent",),
+            ("print",),
+            ("estampe",),
+        ]
+
+    def test_only_other_languages(self) -> None:
+        xml = OAI_DC.format('<dc:type xml:lang="en">print</dc:type><dc:type xml:lang="de">Druck</dc:type>').encode()
+        assert parse(xml, "dc", "nl").types == ("print",)
+
+    def test_without_namespaces(self) -> None:
+        assert parse(b"<dc><identifier>A-1</identifier><type>prent</type></dc>", "dc", "nl").types == ("prent",)
+
+
+class TestEdm:
+    def test_fields(self) -> None:
+        assert edm(NIGHT_WATCH) == Metadata(
+            identifier="SK-C-5",
+            creators=("Rembrandt van Rijn",),
+            types=("schilderij",),
+            materials=("doek", "https://id.rijksmuseum.nl/2209"),
+            title="De Nachtwacht",
+            rights="http://creativecommons.org/publicdomain/mark/1.0/",
+            image="https://iiif.micr.io/PJEZO/full/max/0/default.jpg",
+        )
+        assert list(edm(NIGHT_WATCH).ids()) == ["https://id.rijksmuseum.nl/2209"]
+        assert edm(NIGHT_WATCH, "en").materials[0] == "canvas"
+
+    def test_image_by_resource(self) -> None:
+        shown = '<edm:isShownBy rdf:resource="https://iiif.micr.io/A/full/max/0/default.jpg:"/>'
+        xml = re.sub(r"<edm:isShownBy>.*</edm:isShownBy>", shown, NIGHT_WATCH, flags=re.DOTALL)
+        assert edm(xml).image == "https://iiif.micr.io/A/full/max/0/default.jpg"
+
+    def test_falls_back_on_the_thumbnail(self) -> None:
+        xml = re.sub(r"<edm:isShownBy>.*</edm:isShownBy>", "", NIGHT_WATCH, flags=re.DOTALL)
+        assert edm(xml).image == "https://example.org/thumbnail.jpg"
+
+    def test_things_nested_where_they_are_referred_to(self) -> None:
+        xml = NIGHT_WATCH.replace(
+            '<dc:creator rdf:resource="https://id.rijksmuseum.nl/2103429"/>',
+            '<dc:creator><edm:Agent rdf:about="https://x.org/1"><skos:prefLabel>Steen, Jan</skos:prefLabel></edm:Agent>'
+            "</dc:creator><dc:creator><edm:Agent><skos:prefLabel>No id</skos:prefLabel></edm:Agent></dc:creator>"
+            '<dc:creator><edm:Agent rdf:about="https://x.org/2"/></dc:creator>'
+            '<dc:creator xml:lang="nl">in woorden</dc:creator><dc:creator xml:lang="en">in words</dc:creator>',
+        )
+        assert edm(xml).creators == ("Steen, Jan", "No id", "https://x.org/2", "in woorden")
+
+    def test_medium_and_format_each_once(self) -> None:
+        xml = NIGHT_WATCH.replace("<edm:type>", "<dc:format>doek</dc:format><dc:format>olieverf</dc:format><edm:type>")
+        assert edm(xml).materials == ("doek", "https://id.rijksmuseum.nl/2209", "olieverf")
+
+    def test_the_object_and_not_a_part_of_it(self) -> None:
+        part = '<edm:ProvidedCHO rdf:about="https://x.org/part"><dc:identifier>part</dc:identifier></edm:ProvidedCHO>'
+        xml = NIGHT_WATCH.replace("<ore:Aggregation", f"{part}<ore:Aggregation", 1)
+        assert edm(xml).identifier == "SK-C-5"
+
+    def test_object_beside_the_aggregation_without_namespaces(self) -> None:
+        xml = (
+            '<RDF><Aggregation><aggregatedCHO resource="https://x.org/1"/><rights>no</rights></Aggregation>'
+            '<ProvidedCHO about="https://x.org/1"><type>prent</type><type>IMAGE</type></ProvidedCHO></RDF>'
+        )
+        metadata = edm(xml)
+        assert (metadata.types, metadata.rights, metadata.image) == (("prent",), "no", "")
+
+    def test_no_object(self) -> None:
+        with pytest.raises(MetadataError, match="ProvidedCHO"):
+            edm("<RDF/>")
+
+
+BOMB = "<!DOCTYPE d [{}]><dc>&b;</dc>".format(
+    '<!ENTITY a "aaaaaaaaaa">' + "".join(f'<!ENTITY {chr(98 + i)} "{"&" + chr(97 + i) + ";"}">' for i in range(9))
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOMB.encode(),
+        b'\xef\xbb\xbf<?xml version="1.0"?> <!-- x --> <!DOCTYPE dc SYSTEM "http://127.0.0.1:1/x.dtd"><dc/>',
+        b'<!DOCTYPE d [<!ENTITY b SYSTEM "file:///etc/hostname">]><dc>&b;</dc>',
+        b"<!doctype html><html/>",
+        f'<?xml version="1.0" encoding="utf-16"?>{BOMB}'.encode("utf-16"),
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE dc><dc/>'.encode("utf-16"),
+    ],
+    ids=["bomb", "external DTD", "external entity", "HTML", "bomb in UTF-16", "document type in UTF-16"],
+)
+def test_document_types_are_refused(content: bytes) -> None:
+    with pytest.raises(MetadataError, match=r"DOCTYPE|amplification"):
+        read_xml(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<dc>",
+        b"<dc>\xe9</dc>",
+        b"<dc>\x01</dc>",
+        b"<dc>&undefined;</dc>",
+        b'<?xml version="1.0" encoding="no-such"?><dc/>',
+        b"<a>" * 100_000,
+        b"<?a?>" * 100_000 + b"<!DOCTYP",
+    ],
+    ids=["empty", "open", "encoding", "character", "entity", "unknown encoding", "depth", "many instructions"],
+)
+def test_broken_xml(content: bytes) -> None:
+    with pytest.raises(MetadataError, match="no well-formed XML"):
+        read_xml(content)
+
+
+def test_document_type_in_text_is_text() -> None:
+    assert read_xml(b"<dc><![CDATA[<!DOCTYPE html>]]></dc>").text == "<!DOCTYPE html>"

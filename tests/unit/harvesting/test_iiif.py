@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from image_server import ImageServer, manifest, serve
+from rijksnet.harvesting.http import RefusedError, Server
+from rijksnet.harvesting.iiif import Source, first_image, get_image, get_json, image_url, listed_sizes
+from rijksnet.params import Politeness
+
+MOST = 1 << 20
+
+
+@pytest.fixture
+def museum(tmp_path: Path) -> Iterator[ImageServer]:
+    Image.new("RGB", (400, 200), "red").save(tmp_path / "a b.jpg")
+    with serve(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server(Politeness(contact="test@example.org", requests_per_s=100), attempts=1)
+
+
+def side_of(content: bytes) -> int:
+    return max(Image.open(io.BytesIO(content)).size)
+
+
+@pytest.mark.parametrize(
+    ("address", "request_"),
+    [
+        ("https://m.org/iiif/abc/full/max/0/default.jpg", "https://m.org/iiif/abc/full/!512,512/0/default.jpg"),
+        ("https://m.org/iiif/2/abc/full/full/0/native.jpg", "https://m.org/iiif/2/abc/full/!512,512/0/native.jpg"),
+        ("https://m.org/x/pct:5,5,90,90/800,/!90/gray.png", "https://m.org/x/pct:5,5,90,90/!512,512/!90/gray.png"),
+        ("https://m.org/x/0,0,99,99/^!9,9/0/default.jpg?k=1", "https://m.org/x/0,0,99,99/!512,512/0/default.jpg?k=1"),
+        ("https://m.org/iiif/abc", "https://m.org/iiif/abc/full/!512,512/0/default.jpg"),
+        ("https://m.org/iiif/abc/", "https://m.org/iiif/abc/full/!512,512/0/default.jpg"),
+        ("https://m.org/iiif/a%2Fb.tif/info.json", "https://m.org/iiif/a%2Fb.tif/full/!512,512/0/default.jpg"),
+    ],
+)
+def test_an_address_becomes_a_request_at_the_size_needed(address: str, request_: str) -> None:
+    assert image_url(address, 512) == request_
+
+
+def test_a_server_makes_the_size_asked_for(museum: ImageServer, server: Server) -> None:
+    answer = get_image(server, museum.service("a b.jpg"), 100, MOST)
+    assert side_of(answer.content) == 100
+    assert sum(museum.asked.values()) == 2  # robots.txt and the image
+
+
+@pytest.mark.parametrize("api", [2, 3])
+@pytest.mark.parametrize(("side", "got"), [(64, 100), (100, 100), (101, 200), (2000, 400)])
+def test_a_server_of_level_0_gives_the_smallest_that_is_large_enough(
+    museum: ImageServer, server: Server, api: int, side: int, got: int
+) -> None:
+    museum.api, museum.level = api, 0
+    answer = get_image(server, f"{museum.service('a b.jpg')}/full/max/0/default.jpg", side, MOST)
+    assert side_of(answer.content) == got
+
+
+def test_an_image_that_is_not_there_is_refused_for_that(museum: ImageServer, server: Server) -> None:
+    with pytest.raises(RefusedError, match=r"HTTP 404.*full/!64,64/0/default\.jpg"):
+        get_image(server, museum.service("none.jpg"), 64, MOST)
+
+
+def test_without_listed_sizes_the_whole_image_is_asked_for() -> None:
+    assert listed_sizes({"@context": "http://iiif.io/api/image/3/context.json"}, 512) == ["max"]
+    assert listed_sizes({"sizes": [{"width": "9"}, 3, {"width": 0, "height": 4}]}, 512) == ["full", "max"]
+    assert listed_sizes(["no", "document"], 512) == ["full", "max"]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_image_of_a_manifest_is_its_first_canvas(museum: ImageServer, version: int) -> None:
+    assert first_image(manifest(museum, "a.jpg", version)) == Source(museum.service("a.jpg"), True)
+
+
+IMAGE = "https://m.org/a.jpg"
+REQUEST = "https://m.org/a/full/max/0/default.jpg"
+
+
+def of_version_3(body: Any) -> dict[str, Any]:
+    return {"items": [{"items": [{"items": [{"body": body}]}]}]}
+
+
+def of_version_2(resource: Any) -> dict[str, Any]:
+    return {"sequences": [{"canvases": [{"images": [{"resource": resource}]}]}]}
+
+
+@pytest.mark.parametrize(
+    ("document", "source"),
+    [
+        (of_version_3({"id": IMAGE}), Source(IMAGE, False)),
+        (of_version_3({"id": REQUEST}), Source(REQUEST, True)),
+        (of_version_3({"type": "Choice", "items": [{"id": IMAGE}, {"id": "other"}]}), Source(IMAGE, False)),
+        (of_version_3([{"id": IMAGE, "service": {"@id": "https://m.org/s"}}]), Source("https://m.org/s", True)),
+        (of_version_2({"@id": IMAGE}), Source(IMAGE, False)),
+        (of_version_2({"@type": "oa:Choice", "default": {"@id": IMAGE}}), Source(IMAGE, False)),
+    ],
+)
+def test_manifests_as_they_are_found(document: Any, source: Source) -> None:
+    assert first_image(document) == source
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"items": []}, {"items": [7]}, of_version_3({"id": 7}), "text"])
+def test_a_manifest_without_an_image_is_refused(document: Any) -> None:
+    with pytest.raises(RefusedError, match="no image in the manifest"):
+        first_image(document)
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+def test_what_is_no_json_is_refused(museum: ImageServer, server: Server, kind: str) -> None:
+    with pytest.raises(RefusedError, match="not JSON"):
+        get_json(server, museum.hostile(kind), MOST)
+
+
+def test_a_document_that_is_too_long_is_refused(museum: ImageServer, server: Server) -> None:
+    with pytest.raises(RefusedError, match="too large"):
+        get_json(server, museum.hostile("endless"), MOST)
