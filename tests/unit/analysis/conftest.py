@@ -18,7 +18,8 @@ from rijksnet import params as rijksnet_params
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
-SETTINGS = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "input_size": 64, "split_rule": "paper"}
+SETTINGS = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running"}
+SETTINGS |= {"input_size": 64, "split_rule": "paper"}
 ROOT = Path(__file__).parents[3]
 
 
