@@ -24,7 +24,7 @@ EXPLAINED = """\
 Makers: mean class accuracy; types and materials: mean average precision, interpolated at eleven recalls, over all that
 the museum lists. *baseline*: Fisher vectors and linear SVMs, as the challenge's authors publish it with their code; it
 is of the challenge's own images. Some classes are listed by objects but are nobody's first (splits.json names them:
-`never_first`): a softmax never learns them, yet they count here. These figures and the paper's are never in one table."""
+`never_first`): a softmax never learns them, yet they count here. The paper's figures are never in this table."""
 
 
 def measures_table(params: Params, runs: Runs, reference: Path = REFERENCE) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """What a decoding process does: read images, decode them, write them into their rows of the pixel files.
 
-Imports nothing heavier than Pillow and numpy, and sends back only what went wrong.
+Imports nothing heavier than `rijksnet.data.decode` does, and sends back only hashes and what went wrong.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import warnings
@@ -17,11 +18,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rijksnet.collections.images import read_image
-from rijksnet.data.decode import UnreadableError, decode
+from rijksnet.data.decode import MAX_MEMORY, UnreadableError, decode
+from rijksnet.data.phash import Look, look_of
 from rijksnet.errors import CollectionError
 
 #: Larger files are refused unread: none of them is one image of an object.
 MAX_BYTES = 256 * 2**20
+
+#: Bytes of memory that a decoding process can have at all. `MAX_MEMORY` bounds what a file's header announces; this,
+#: what a decoder then does: it fails, and the other images go on. The process itself takes some 100 MiB.
+MAX_DATA = MAX_MEMORY + 192 * 2**20
+
+#: Just below the largest block that the C library (glibc) would keep for later use once it was freed.
+KEPT_BLOCK = 2**25 - 2**16
 
 
 class Job(NamedTuple):
@@ -49,33 +58,48 @@ class Problem(NamedTuple):
     detail: str
 
 
+class Packed(NamedTuple):
+    """What became of a batch: the looks of every image that is packed, by row; and the others."""
+
+    looks: dict[int, Look]
+    problems: list[Problem]
+
+
 def start_process() -> None:
-    """Set a decoding process up: it leaves Ctrl-C to its parent, ends with it, and keeps Pillow's warnings quiet."""
+    """Set a decoding process up.
+
+    It leaves Ctrl-C to its parent, ends with it, keeps Pillow's warnings quiet, cannot fill the memory, and does not
+    return memory to the system between images only to get it back, page by page (a sixth of the time).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # what cannot be used is reported; what can be needs no warning
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA if hard < 0 else min(MAX_DATA, hard), hard))
+    bytearray(KEPT_BLOCK)  # made and freed: glibc keeps blocks up to the size of the largest ever freed
     parent = parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def pack_batch(jobs: Sequence[Job], targets: Sequence[Target]) -> list[Problem]:
-    """Decode the images of a batch and write each into its row of every target.
+def pack_batch(jobs: Sequence[Job], targets: Sequence[Target]) -> Packed:
+    """Decode the images of a batch and write each into its row of every target; the first has the smallest size.
 
     Rows are written through ordinary files, not a memory map, so that a process holds no more than one image.
     """
-    problems = []
+    packed = Packed({}, [])
     with ExitStack() as stack:
         files = [stack.enter_context(Path(target.path).open("r+b")) for target in targets]
         for job in jobs:
             try:
                 squares = decode(_read(job), [target.size for target in targets])
             except UnreadableError as error:
-                problems.append(Problem(job.row, error.reason, error.detail))
+                packed.problems.append(Problem(job.row, error.reason, error.detail))
                 continue
+            packed.looks[job.row] = look_of(squares[0])
             for target, file, square in zip(targets, files, squares, strict=True):
                 file.seek(target.header + job.row * square.nbytes)
-                file.write(square.tobytes())
-    return problems
+                file.write(square.data)
+    return packed
 
 
 def _read(job: Job) -> bytes:

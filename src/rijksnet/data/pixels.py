@@ -17,19 +17,24 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data.packing import Job, Problem, Target, pack_batch, start_process
+from rijksnet.data.packing import Job, Packed, Problem, Target, pack_batch, start_process
+from rijksnet.data.phash import Look
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing, replacing_folder
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 
 #: Images that travel to a decoding process together; so small that a bar moves and an interruption ends soon.
-BATCH = 16
+BATCH = 32
+
+#: Of an image that is not there.
+NO_LOOK = Look(0, b"")
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,21 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
     """Decode the catalogue's images (see `rijksnet.data.decode`) and write them, stretched to each size (px).
 
     Writes `pixels/<size>.npy`, uint8 of shape (N, size, size, 3), where N counts the readable images; `images.parquet`
-    (object_id, image, row: int64), which says whose image a row is; and `unreadable.csv` (object_id, image, reason,
-    detail). `images.parquet` is removed first and written last: without it nothing here is complete. The bytes
-    written do not depend on `workers` (processes; by default one per core that may be used).
+    (object_id, image, row: int64, phash: uint64, thumbnail: binary; N rows in the catalogue's order), which says whose
+    image a row is and what its smallest square looks like (see `rijksnet.data.phash`); and `unreadable.csv` (object_id,
+    image, reason, detail). `images.parquet` is removed first and written last: without it nothing here is complete.
+    The bytes written do not depend on `workers` (processes; by default one per core that may be used).
 
     Raises:
-        CollectionError: no image is readable, the disk is too small, or a decoding process died.
+        CollectionError: the collection has labels only, no image is readable, the disk is too small, or a decoding
+            process died.
     """
     catalogue = read_catalogue(paths.catalogue)
+    _require_files(catalogue, paths)
     paths.images.unlink(missing_ok=True)
     with replacing_folder(paths.pixels) as folder:
         targets = _create(folder, catalogue.num_rows, sorted(set(sizes)))
-        problems = _decode_all(catalogue, targets, workers or _cores(), paths.collection)
+        looks, problems = _decode_all(catalogue, targets, workers or _cores(), paths.collection)
         _write_unreadable(catalogue, problems, paths.unreadable)
         counts = Counts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
         if not counts.images:
@@ -70,10 +78,22 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
         for target in targets:
             _close_gaps(target, rows)
     keep = rows >= 0
-    images = catalogue.select(["object_id", "image"]).append_column("row", pa.array(rows)).filter(keep)
+    images = catalogue.select(["object_id", "image"]).append_column("row", pa.array(rows))
+    images = images.append_column("phash", pa.array([look.phash for look in looks], pa.uint64()))
+    images = images.append_column("thumbnail", pa.array([look.thumbnail for look in looks], pa.binary())).filter(keep)
     with replacing(paths.images) as part:
         pq.write_table(images, part)
     return counts
+
+
+def _require_files(catalogue: pa.Table, paths: CollectionPaths) -> None:
+    without = pc.sum(pc.equal(catalogue["file"], "")).as_py()
+    if without:
+        raise CollectionError(
+            f"collection {paths.collection!r} has labels only: {without} of the {catalogue.num_rows} images in "
+            f"{paths.catalogue} have no file; set collections.{paths.collection}.images to the folder or archive of "
+            "its images and run the stage `catalogue` again, or name another collection where pixels are needed"
+        )
 
 
 def _cores() -> int:
@@ -97,10 +117,16 @@ def _create(folder: Path, rows: int, sizes: Sequence[int]) -> list[Target]:
     return targets
 
 
-def _decode_all(catalogue: pa.Table, targets: list[Target], workers: int, name: str) -> list[Problem]:
-    """Let `workers` processes write every image into its row; the problems come back in the order of the rows."""
-    problems: list[Problem] = []
-    pending: dict[Future[list[Problem]], int] = {}
+def _decode_all(
+    catalogue: pa.Table, targets: list[Target], workers: int, name: str
+) -> tuple[list[Look], list[Problem]]:
+    """Let `workers` processes write every image into its row.
+
+    Returns:
+        Perceptual hash and thumbnail by row, `NO_LOOK` where there is none; and the problems in the order of the rows.
+    """
+    looks, problems = [NO_LOOK] * catalogue.num_rows, list[Problem]()
+    pending: dict[Future[Packed], int] = {}
     done, started = 0, time.perf_counter()
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_process)
     try:
@@ -111,7 +137,10 @@ def _decode_all(catalogue: pa.Table, targets: list[Target], workers: int, name: 
                     pending[pool.submit(pack_batch, batch, targets)] = len(batch)
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     done += pending.pop(future)
-                    problems.extend(future.result())
+                    packed = future.result()
+                    problems.extend(packed.problems)
+                    for row, look in packed.looks.items():
+                        looks[row] = look
                 report(done, f"{done / (time.perf_counter() - started):.0f} images/s")
     except BrokenProcessPool as error:
         raise CollectionError(
@@ -120,7 +149,7 @@ def _decode_all(catalogue: pa.Table, targets: list[Target], workers: int, name: 
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-    return sorted(problems)
+    return looks, sorted(problems)
 
 
 def _batches(catalogue: pa.Table) -> Iterator[list[Job]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from PIL import Image
 from rijksnet.data.decode import UnreadableError, decode
 
 SIZE = 16
+REAL = Path(__file__).parents[4] / "shared" / "data" / "rijksmuseum-challenge-sample" / "images"
 Pixels = NDArray[np.uint8]
 
 #: Four flat quarters, seen on a picture that is wider than high: clockwise from the upper left.
@@ -237,21 +241,52 @@ def test_stretched_to_the_square_without_crop(width: int, height: int) -> None:
     assert np.percentile(np.abs(square - expected), 90) <= 2.0
 
 
-def test_one_size_does_not_depend_on_the_others() -> None:
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_one_size_does_not_depend_on_the_others(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (180, 260, 3), dtype=np.uint8)
-    data = encoded(Image.fromarray(noise).resize((2600, 1800)), "JPEG")
+    data = encoded(Image.fromarray(noise).resize((1500, 1400)), format)
     together = decode(data, [64, 224, 500])
     for size, square in zip([64, 224, 500], together, strict=True):
         np.testing.assert_array_equal(decode(data, [size])[0], square)
         assert square.shape == (size, size, 3)
 
 
-def test_a_jpeg_decoded_at_reduced_scale_looks_the_same() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    data = encoded(Image.fromarray(noise).resize((2600, 1800)), "JPEG", quality=95)
-    lossless = encoded(Image.open(io.BytesIO(data)), "BMP")
-    difference = np.abs(decode(data, [224])[0].astype(int) - decode(lossless, [224])[0])
-    assert difference.mean() < 1.0
+def plainly(data: bytes, size: int) -> NDArray[np.int16]:
+    """What Pillow alone makes of an image."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).astype(np.int16)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("sides", [(2600, 1800), (2563, 1927), (641, 5001)])  # reduced exactly, with a rest, one way
+def test_a_reduced_image_looks_the_same(format: str, sides: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (sides[1] // 20, sides[0] // 20, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise).resize(sides), format, **{"PNG": {"compress_level": 1}}.get(format, {}))
+    difference = np.abs(decode(data, [224])[0] - plainly(data, 224))
+    assert difference.mean() < 0.7
+    assert np.percentile(difference, 99) <= 4
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_a_reduction_that_leaves_a_rest_shifts_nothing(format: str, orientation: int) -> None:
+    stripes = (128 + 100 * np.cos(np.arange(5121) / 12)).astype(np.uint8)  # reduced by 8: the last pixel is an eighth
+    data = encoded(Image.fromarray(np.tile(stripes, (641 * 8, 1))[: 641 if format == "PNG" else None]), format)
+    expected = plainly(data, 320)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    oriented = encoded(Image.open(io.BytesIO(data)), format, exif=exif)
+    stored = stored_as(decode(oriented, [320])[0], orientation)
+    assert np.abs(stored - expected).mean() < 4  # 30, were the rest a whole pixel
+
+
+def test_photographs_are_as_pillow_alone_would_make_them() -> None:
+    if not REAL.is_dir():
+        pytest.skip("the real sample is not here: ../shared/data/rijksmuseum-challenge-sample")
+    for file in sorted(REAL.iterdir())[::6]:
+        data = file.read_bytes()
+        for size in (64, 224):
+            assert np.abs(decode(data, [size])[0] - plainly(data, size)).mean() < 0.3, file.name
 
 
 # --- what cannot be decoded ----------------------------------------------------------------------------------------
@@ -285,9 +320,95 @@ def test_a_truncated_file(format: str, share: float) -> None:
     assert reason(data[: int(share * len(data))]) in {"damaged", "not an image"}
 
 
-@pytest.mark.parametrize("side", [13_378, 60_000])
+def tiff(width: int, height: int, tile: int, data: bytes) -> bytes:
+    """A grey TIFF put together by hand, of one deflated tile."""
+    tags = [(256, width), (257, height), (258, 8), (259, 8), (262, 1), (277, 1)]  # sides, depth, deflate, grey
+    tags += [(322, tile), (323, tile), (324, 8), (325, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory
+
+
+@pytest.mark.parametrize("side", [13_378, 50_000])
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None:
     assert reason(png(side, side, 8, 2, b"")) == "too large"
+    assert reason(tiff(side, side, 256, zlib.compress(b""))) == "too large"
+
+
+LARGE = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # decoding processes ignore it
+
+
+@LARGE
+@pytest.mark.parametrize(
+    ("data", "take"),
+    [
+        (png(10_100, 10_000, 8, 2, b""), "385 MiB"),  # RGB: 4 bytes a pixel
+        (png(10_000, 3_100, 8, 6, b""), "384 MiB"),  # RGBA: 13, on the way to RGB
+        (encoded(Image.new("L", (8_000, 8_500)), "WEBP"), "1167 MiB"),
+        (encoded(Image.new("RGB", (8_500, 8_000)), "JPEG", progressive=True), r"39\d MiB"),
+    ],
+)
+def test_what_would_take_too_much_memory_is_refused_before_it_is_decoded(data: bytes, take: str) -> None:
+    with pytest.raises(UnreadableError, match=f"too large: .* take {take} to decode; at most 384 MiB"):
+        decode(data, [SIZE])
+
+
+@LARGE
+def test_what_is_large_but_fits_is_decoded() -> None:
+    wide = Image.new("L", (50_000, 3_000), 60)
+    wide.paste(200, (25_000, 0, 50_000, 3_000))
+    (square,) = decode(encoded(wide, "JPEG"), [SIZE])  # decoded at a quarter: 36 instead of 572 MiB in RGB
+    assert square[3, 3, 0] == 60
+    assert square[12, 12, 0] == 200
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from rijksnet.data import decode
+
+def memory(name):
+    return int(re.search(rf"{name}:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+decode.decode(Path("small").read_bytes(), [224])
+for file in sys.argv[1:]:
+    data, before = Path(file).read_bytes(), memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    decode.decode(data, [224])
+    taken = memory("VmHWM") - before
+    decode.MAX_MEMORY, bound = 0, decode.MAX_MEMORY
+    try:
+        decode.decode(data, [224])
+    except decode.UnreadableError as refusal:
+        print(file, taken, re.search(r"take (\\d+) MiB", str(refusal))[1])
+    decode.MAX_MEMORY = bound
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure peaks of memory")
+def test_no_image_takes_more_memory_than_is_reckoned(tmp_path: Path) -> None:
+    small = Image.new("RGB", (40, 30))
+    (tmp_path / "small").write_bytes(encoded(small, "JPEG"))
+    large = Image.fromarray(quarters(RGB)).resize((3000, 2600))
+    kinds: list[tuple[str, Image.Image, dict[str, Any]]] = [
+        ("PNG", large, {"compress_level": 1}),
+        ("PNG", large.convert("LA"), {"compress_level": 1}),
+        ("PNG", large.quantize(8), {"transparency": 3}),
+        ("TIFF", large.convert("RGBA"), {"compression": "tiff_adobe_deflate", "tiffinfo": {278: 2600}}),  # one strip
+        ("TIFF", Image.fromarray(np.asarray(large.convert("L")).astype(np.uint16)), {}),
+        ("JPEG", large, {"progressive": True, "subsampling": 0}),
+        ("WEBP", large, {"method": 0}),
+        ("JPEG2000", large, {}),
+    ]
+    for at, (format, image, options) in enumerate(kinds):
+        (tmp_path / f"{at}-{image.mode}.{format}").write_bytes(encoded(image, format, **options))
+    files = sorted(file.name for file in tmp_path.iterdir() if file.name != "small")
+    output = subprocess.check_output([sys.executable, "-c", MEASURE, *files], cwd=tmp_path, text=True)
+    assert len(output.splitlines()) == len(kinds)
+    for line in output.splitlines():
+        taken, reckoned = (float(number) for number in line.split()[1:])
+        assert taken < reckoned + 16, line  # what is reduced, and the squares
+        assert taken > reckoned / 4, f"reckoned far too high: {line}"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF"])

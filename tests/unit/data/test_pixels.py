@@ -17,17 +17,19 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rijksnet.collections.catalogue import build
+from rijksnet.collections.build import build
 from rijksnet.collections.records import Record
 from rijksnet.data import pixels
 from rijksnet.data.decode import decode
 from rijksnet.data.labelled import open_pixels, read_images
 from rijksnet.data.packing import MAX_BYTES
+from rijksnet.data.phash import look_of
 from rijksnet.data.pixels import BATCH, pack
 from rijksnet.errors import CollectionError
 from rijksnet.paths import CollectionPaths
@@ -56,7 +58,7 @@ def made(paths: CollectionPaths) -> dict[str, bytes]:
 
 
 def left_behind(paths: CollectionPaths) -> set[str]:
-    return {path.name for path in paths.root.iterdir()} - {"catalogue.parquet", "rejects.csv"}
+    return {path.name for path in paths.root.iterdir()} - {"catalogue.parquet", "rejects.csv", "cleaning.csv"}
 
 
 def unreadable(paths: CollectionPaths) -> list[dict[str, str]]:
@@ -76,7 +78,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_readable_image_has_its_row_whatever_the_number_of_workers(paths: CollectionPaths) -> None:
-    contents = {f"{i:03}.jpg": jpeg(i) for i in range(4 * BATCH)}
+    contents = {f"{i:03}.jpg": jpeg(i) for i in range(64)}
     bad = {
         "000.jpg": (b"", "empty"),
         "007.jpg": (b"<html>", "not an image"),
@@ -99,6 +101,10 @@ def test_every_readable_image_has_its_row_whatever_the_number_of_workers(paths: 
     assert [(row["object_id"], row["image"]) for row in images] == [
         (f"o-{name}", name) for name in contents if name not in bad
     ]
+    looks = pq.read_table(paths.images, columns=["image", "phash", "thumbnail"]).to_pylist()
+    for look in looks:
+        (square,) = decode(contents[look["image"]], [16])
+        assert (look["phash"], look["thumbnail"]) == look_of(square)
     assert sorted(row["row"] for row in images) == list(range(60)), "no row is without an image"
     for size in (16, 24):
         packed = open_pixels(paths.pixels_of_size(size))
@@ -276,3 +282,9 @@ def test_rows_end_without_gaps(readable: list[bool]) -> None:
     assert sorted(new[new >= 0]) == list(range(kept))
     stay = [row for row, good in enumerate(readable) if good and row < kept]
     assert [int(row) for row in new[stay]] == stay, "only the last ones move"
+
+
+def test_a_collection_of_labels_only_has_no_pixels(paths: CollectionPaths) -> None:
+    build([Record("row-000001", "row-000001", "", 0, 0), Record("row-000002", "row-000002", "", 0, 0)], paths)
+    with pytest.raises(CollectionError, match="has labels only: 2 of the 2 images"):
+        pack(paths, [16])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rijksnet.collections.catalogue import build
+from rijksnet.collections.build import build
 from rijksnet.collections.records import Record
 from rijksnet.data.labelled import load
 from rijksnet.data.sharing import export, read

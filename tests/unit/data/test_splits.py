@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rijksnet.collections.catalogue import SCHEMA, build
+from rijksnet.collections.build import build
+from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.collections.records import Record
 from rijksnet.collections.table import values
 from rijksnet.data.labelled import load

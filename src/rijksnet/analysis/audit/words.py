@@ -67,7 +67,7 @@ def _parted(audit: Audit) -> str:
     if not parted:
         whole = any(counts.parted is not None for counts in audit.duplicates.challenges)
         pairs = some(audit.duplicates.pairs, "pair")
-        return f"There are {pairs} of near-duplicate pictures; " + (
+        return f"There {'is' if audit.duplicates.pairs == 1 else 'are'} {pairs} of near-duplicate pictures; " + (
             "no split parts any." if whole else "no split has been made that could part them."
         )
     pairs = listed(f"{n:,} of {some(total, 'pair')} for {counts.challenge}" for counts, n, total in parted)
