@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "timm", "numpy", "pillow")
+PACKAGES = ("torch", "timm", "numpy", "pillow", "cykooz.resizer")
 
 
 def git_state(folder: Path = Path()) -> dict[str, Any]:

@@ -268,7 +268,18 @@ def _log(
 
 # --- the model --------------------------------------------------------------------------------------------------------
 
-REQUIREMENTS = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow", "pydantic", "safetensors", "rich")
+REQUIREMENTS = (
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "pillow",
+    "cykooz.resizer",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "rich",
+)
 
 
 def save_model(at: RecordPaths, run: record.Run, folder: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 def test_the_environment_names_what_computes() -> None:
     found = lineage.environment()
     assert found["torch"].startswith("2.")
-    assert set(found) == {"torch", "timm", "numpy", "pillow", "python", "machine"}
+    assert set(found) == {"torch", "timm", "numpy", "pillow", "cykooz.resizer", "python", "machine"}
 
 
 LOCK = """\
