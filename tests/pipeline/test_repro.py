@@ -173,7 +173,7 @@ def test_a_mistake_in_the_parameters_is_told_before_anything_runs(tmp_path: Path
     assert not (project.folder / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["catalogue", "pixels", "splits", "draw"])
+@pytest.mark.parametrize("command", ["catalogue", "pixels", "splits", "draw", "audit", "share", "harvest", "fetch"])
 def test_an_unknown_collection_is_told_with_those_there_are(reproduced: Project, command: str) -> None:
     said = reproduced.run("rijksnet", command, "louvre", check=False)
     assert "'louvre'" in said
