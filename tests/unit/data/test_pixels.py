@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -141,6 +143,28 @@ def test_files_that_cannot_be_read_are_listed(paths: CollectionPaths) -> None:
     assert found["shorter.jpg"][0] == "cannot be read"
     assert "make the catalogue again" in found["shorter.jpg"][1]
     assert found["huge.jpg"][0] == "too large"
+
+
+def tiff_of_one_tile(side: int) -> bytes:
+    """A picture of 10 x 10 px whose tile, which a decoder makes room for, has other sides."""
+    data = zlib.compress(b"\0" * 100)
+    tags = [(256, 10), (257, 10), (258, 8), (259, 8), (262, 1), (277, 1)]  # sides, depth, deflate, grey
+    tags += [(322, side), (323, side), (324, 8), (325, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts mapped memory against RLIMIT_DATA")
+def test_what_fills_the_memory_is_refused_and_the_rest_goes_on(paths: CollectionPaths) -> None:
+    hostile = {"1.tif": tiff_of_one_tile(40_000), "2.jpg": b"<html>404</html>", "3.jpg": jpeg(0)[:400]}
+    fill(paths, {"0.jpg": jpeg(0), **hostile, "4.jpg": jpeg(4)})
+    assert pack(paths, [16], workers=1).images == 2
+    found = {row["image"]: (row["reason"], row["detail"]) for row in unreadable(paths)}
+    assert found["1.tif"] == ("damaged", "OSError: decoder error -9")  # Pillow's number for want of memory
+    assert {image: reason for image, (reason, _) in found.items()} == {
+        "1.tif": "damaged", "2.jpg": "not an image", "3.jpg": "damaged",
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("threads")
