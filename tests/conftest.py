@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import SPLITS
 
 Content = dict[str, Any]
+
+# Some tests send SIGINT, which whoever started this process in the background has made it ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch is imported: networks this small lose more to threads that wait for each other than they gain.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

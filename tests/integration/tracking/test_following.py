@@ -25,7 +25,7 @@ FILE = Path(".checkpoints") / str(KEY) / "live.json"
 
 
 def live() -> Live:
-    return Live(KEY, "0" * 32, STARTED_MS, PARAMS, str(RecordPaths.of(KEY).history))
+    return Live(KEY, STARTED_MS, PARAMS, str(RecordPaths.of(KEY).history))
 
 
 def train_to(n: int, epoch_ended: Callable[[], None]) -> None:
