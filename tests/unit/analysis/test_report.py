@@ -55,7 +55,8 @@ def test_a_complete_report(
         "# Results on miniature-rijksmuseum and miniature-antwerp: drawn by RijksNet itself, so these numbers "
         "say nothing about museums"
     )
-    assert "31 of 31 runs made; seed 0, protocol as_written, pixels unit, batch_norm running, input_size 64" in text
+    settings = "protocol as_written, pixels unit, batch_norm running, input_size 64, split_rule paper"
+    assert f"31 of 31 runs made; seed 0, {settings}." in text
     assert "**Holds in all 6 comparisons.** Each difference is +30.0 points." in text
     assert "**Holds in all 8 comparisons.**" in text
     assert "not run" not in text.lower()
