@@ -80,16 +80,17 @@ def require_agreement(stems: Sequence[Stem], truth: GroundTruth, descriptions: M
             "nothing tells whether files and rows belong together: no object's record or number says what it is. Name "
             "the `xml` archive, or set `groundtruth` to null and `labels` to xml"
         )
-    for what, least, check in checks:
-        if check.objects:
-            _require(check, what, least, stems)
+    doubts = [_doubt(check, what, least, stems) for what, least, check in checks if check.objects]
+    if found := [doubt for doubt in doubts if doubt is not None]:
+        raise CollectionError(max(found)[1])  # what gains most by a shift shows best where it begins
 
 
-def _require(check: _Check, what: str, least: float, stems: Sequence[Stem]) -> None:
+def _doubt(check: _Check, what: str, least: float, stems: Sequence[Stem]) -> tuple[int, str] | None:
+    """The gain of the best shift, and what to say, where a check tells against the join."""
     share = check.share(check.ranks)
     best = max(map(check.best_stretch, SHIFTS), key=lambda stretch: stretch.gain)
     if share >= least and best.gain < LEAST_GAIN:
-        return
+        return None
     needed = f" (at least {least:.0%} are needed)" if least else ""
     where = ""
     if best.gain >= LEAST_GAIN:
@@ -98,12 +99,13 @@ def _require(check: _Check, what: str, least: float, stems: Sequence[Stem]) -> N
             f"{best.shift:+d} rows away: files are missing or additional just before."
         )
     by_index = np.array([stem.place - 1 for stem in stems])[check.ranks]
-    raise CollectionError(
+    said = (
         f"the ground truth does not fit the files: {what} agrees with the row for {share:.1%} of "
         f"{check.objects:,} objects{needed}.{where} For comparison: shifted by one row "
         f"{check.share(check.ranks - 1):.1%} and {check.share(check.ranks + 1):.1%}; by the index in the file's name, "
         f"which is wrong, {check.share(by_index):.1%}. Fetch the archives again: all files, under their own names"
     )
+    return best.gain, said
 
 
 class _Stretch(NamedTuple):
