@@ -31,7 +31,7 @@ import json, resource, sys
 from pathlib import Path
 from rijksnet.collections.records import Address
 from rijksnet.harvesting.fetch import fetch
-from rijksnet.params import Download
+from rijksnet.collection_params import Download
 
 class Numbered:
     def addresses(self):

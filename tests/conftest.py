@@ -64,7 +64,15 @@ def content() -> Content:
             "max_epochs": {"off_the_shelf": 20, "fine_tuning": 4},
             "seed": 0,
         },
-        "tracking": {"uri": "sqlite:///mlflow.db", "artifacts": "mlartifacts", "live_after_s": 3600},
+        "seeds": {"further": [], "source_challenges": [], "target_challenges": [], "architectures": []},
+        "evidence": {"challenges": [], "architectures": [], "common_classes": [], "multi_task": [], "objects": 4},
+        "paper_curves": False,
+        "tracking": {
+            "uri": "sqlite:///mlflow.db",
+            "ui": "http://127.0.0.1:5000",
+            "artifacts": "mlartifacts",
+            "live_after_s": 3600,
+        },
     }
 
 

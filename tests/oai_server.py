@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
-from rijksnet.params import OaiCollection
+from rijksnet.collection_params import OaiCollection
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "rijksmuseum-oai-dc"
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from rijksnet.collection_params import Collection, Frozen
 from rijksnet.errors import ParamsError
 
 Challenge = Literal["material", "type", "artist"]
-Strategy = Literal["off_the_shelf", "fine_tuning", "scratch"]
+Strategy = Literal["off_the_shelf", "fine_tuning", "scratch", "svm", "random_forest", "multi_task", "single_task"]
 Initialisation = Literal["imagenet", "rijksmuseum", "random"]
 ProtocolName = Literal["as_written", "as_released"]
 PixelScale = Literal["protocol", "unit", "pretrained"]
@@ -18,142 +20,6 @@ BatchNorm = Literal["running", "batch"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitRule = Literal["paper", "challenge", "imported"]
-Rule = Literal["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
-DAY = r"^\d{4}-\d{2}-\d{2}$"
-CREATOR_RULES: tuple[Rule, ...] = ("roles", "names", "unnamed")
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Cleaning(Frozen):
-    """The rules that turn a museum's values into labels, per field; they run in the order of `Rule`."""
-
-    creator: list[Rule] = Field([], description="rules for creators")
-    type: list[Rule] = Field([], description="rules for object types")
-    material: list[Rule] = Field([], description="rules for materials")
-    vocabulary: str | None = Field(
-        None, description="CSV file inside `raw` (field, term, label) for the rule `vocabulary`; null: the built-in one"
-    )
-
-    @model_validator(mode="after")
-    def _names_are_creators(self) -> Cleaning:
-        for field in ("type", "material"):
-            odd = [rule for rule in getattr(self, field) if rule in CREATOR_RULES]
-            if odd:
-                raise ValueError(
-                    f"cleaning.{field} has {odd}, which are rules for names: only cleaning.creator takes them"
-                )
-        return self
-
-
-class AnyCollection(Frozen):
-    """What every collection has."""
-
-    raw: str = Field(description="path of the folder that holds the museum's files")
-    cleaning: Cleaning = Field(Cleaning(), description="how values become labels; without rules they stay as they are")
-    rights: list[str] = Field(
-        [], description="keep only objects whose rights statement begins with one of these; an empty list keeps all"
-    )
-
-
-class Politeness(Frozen):
-    """How a museum's server is asked."""
-
-    contact: str = Field(min_length=3, description="your e-mail address or web page: servers see it as the user agent")
-    requests_per_s: float = Field(gt=0, le=100, description="requests a second at most")
-    robots: Literal["obey", "ignore"] = Field(
-        "obey", description="robots.txt; `ignore` only where the service's own documentation invites harvesting"
-    )
-
-
-class Download(Politeness):
-    """Images that `rijksnet fetch` downloads into tar files inside `raw`."""
-
-    kind: Literal["iiif", "manifest", "url"] = Field(
-        description="what an address is: a IIIF image (service), a IIIF manifest, or the image itself"
-    )
-    side: int = Field(512, ge=64, le=4096, description="longest side asked of a IIIF server, px")
-    connections: int = Field(4, ge=1, le=32, description="downloads at the same time")
-
-
-class Columns(Frozen):
-    """Which column of the table holds what; null where the table has none."""
-
-    object_id: str = Field("object_id", description="column with the object's identifier")
-    image: str = Field("image", description="column with the image's path inside `images`")
-    creator: str | None = Field(None, description="column with the creators")
-    type: str | None = Field(None, description="column with the object types")
-    material: str | None = Field(None, description="column with the materials")
-    title: str | None = Field(None, description="column with the title")
-    rights: str | None = Field(None, description="column with the rights statement")
-
-
-class TableCollection(AnyCollection):
-    """Any CSV file plus a folder or tar of images, or their addresses."""
-
-    reader: Literal["table"] = Field(description="any CSV file plus images, or their addresses")
-    table: str = Field(description="path of the CSV file inside `raw` (UTF-8, header line)")
-    images: str = Field(description="folder or .tar inside `raw` that holds the images; `.` is `raw` itself")
-    download: Download | None = Field(
-        None, description="set where the image column holds addresses: `rijksnet fetch` fills the folder `images`"
-    )
-    columns: Columns = Field(description="which column holds what")
-    separator: str = Field("|", min_length=1, description="what separates several values in one cell")
-
-
-class OaiCollection(AnyCollection):
-    """A museum's OAI-PMH service, harvested by `rijksnet harvest`; images by `rijksnet fetch`."""
-
-    reader: Literal["oai_pmh"] = Field(description="an OAI-PMH service and the images its records point to")
-    endpoint: str = Field(pattern=r"^https?://", description="base URL of the OAI-PMH service")
-    prefix: str = Field(description="metadataPrefix to ask for, as the service names it")
-    format: Literal["dc", "edm"] = Field(description="what those records are: Dublin Core or Europeana Data Model")
-    sets: list[str] = Field(description="sets to harvest; an empty list harvests everything")
-    since: str | None = Field(
-        None, pattern=DAY, description="earliest datestamp (YYYY-MM-DD) of the first harvest; null: no bound"
-    )
-    until: str | None = Field(None, pattern=DAY, description="latest datestamp (YYYY-MM-DD); null: no bound")
-    object_id: Literal["header", "identifier"] = Field(
-        "identifier", description="an object's id: the record's dc:identifier (the inventory number), or its OAI one"
-    )
-    language: str = Field("nl", min_length=2, description="preferred language of names (ISO 639-1)")
-    resolve: bool = Field(False, description="look up names of makers, types and materials given as ids (Linked Art)")
-    server: Politeness = Field(description="how the service is asked")
-    download: Download = Field(description="how the images are fetched")
-
-
-class RijksChallengeCollection(AnyCollection):
-    """The Rijksmuseum Challenge 2014 (Mensink and van Gemert), as published (doi 10.21942/uva.5660617)."""
-
-    reader: Literal["rijks_challenge"] = Field(description="the Rijksmuseum Challenge 2014, as published")
-    images: str | None = Field(description="jpg2 archive (.tar) or folder inside `raw`; null: labels only, no pixels")
-    xml: str | None = Field(description="xml2 archive (.tar, .tar.gz) or folder inside `raw`; null where absent")
-    groundtruth: str | None = Field(description="rijksgt.mat inside `raw`; null where absent")
-    labels: Literal["groundtruth", "xml"] = Field(description="where labels come from")
-
-    @model_validator(mode="after")
-    def _has_its_labels(self) -> RijksChallengeCollection:
-        if getattr(self, self.labels) is None:
-            raise ValueError(
-                f"labels is {self.labels!r}, but `{self.labels}` is null: name the file, or take the other"
-            )
-        return self
-
-
-class MiniatureCollection(AnyCollection):
-    """A collection that RijksNet draws itself: deterministic, and no museum's."""
-
-    reader: Literal["miniature"] = Field(description="drawn by RijksNet itself, deterministic by seed")
-    museum: Literal["rijksmuseum", "antwerp", "photographs"] = Field(description="which world is drawn")
-    objects: int = Field(ge=20, description="objects to draw")
-    seed: int = Field(ge=0, description="seed of the drawing")
-
-
-Collection = Annotated[
-    TableCollection | OaiCollection | RijksChallengeCollection | MiniatureCollection, Field(discriminator="reader")
-]
 
 
 class Source(Frozen):
@@ -217,8 +83,36 @@ class Splits(Frozen):
     )
 
 
+class Seeds(Frozen):
+    """Runs that are trained with further seeds, from ImageNet weights and on the target also from the source's."""
+
+    further: list[Annotated[int, Field(ge=0)]] = Field(description="seeds beside training.seed; empty: none")
+    source_challenges: list[Challenge] = Field(description="challenges repeated on the source")
+    target_challenges: list[Challenge] = Field(description="challenges repeated on the target")
+    architectures: list[str] = Field(description="architectures repeated")
+
+
+class Evidence(Frozen):
+    """The paper's side experiments, and what networks look at."""
+
+    challenges: list[Challenge] = Field(
+        description="source challenges with other classifiers (footnote 7), probes of every depth and saliency maps"
+    )
+    architectures: list[str] = Field(description="architectures of these and of `common_classes`")
+    common_classes: list[Challenge] = Field(
+        description="target challenges repeated on only the classes that the source has too"
+    )
+    multi_task: list[str] = Field(
+        description="architectures of which one network for all three challenges is put against three single ones"
+    )
+    objects: int = Field(ge=2, description="test objects whose saliency maps are measured; the first of them are shown")
+
+
 class Tracking(Frozen):
     uri: str = Field(description="MLflow tracking and registry store")
+    ui: str = Field(
+        pattern=r"^https?://", description="where people open the MLflow UI: links of the report lead there"
+    )
     artifacts: str = Field(description="where a store that RijksNet creates keeps artifacts")
     live_after_s: float = Field(ge=0, description="seconds after which a run that still trains is streamed live")
 
@@ -240,6 +134,9 @@ class Params(Frozen):
     scratch: Scratch = Field(description="training from random weights")
     splits: Splits = Field(description="which objects train, validate and test")
     training: Training = Field(description="how every run trains")
+    seeds: Seeds = Field(description="how much another seed changes")
+    evidence: Evidence = Field(description="side experiments and saliency maps")
+    paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
 
     def challenges_of(self, collection: str) -> list[Challenge]:
@@ -340,6 +237,35 @@ class Params(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _seeds_repeat_runs_that_are_made(self) -> Params:
+        seeds = self.seeds
+        _within("seeds.source_challenges", seeds.source_challenges, "source.challenges", self.source.challenges)
+        _within("seeds.target_challenges", seeds.target_challenges, "target.challenges", self.target.challenges)
+        _within("seeds.architectures", seeds.architectures, "architectures", self.architectures)
+        if seeds.target_challenges:
+            _within("seeds.architectures", seeds.architectures, "target.architectures", self.target.architectures)
+        if self.training.seed in seeds.further:
+            raise ValueError(
+                f"seeds.further {seeds.further} has training.seed {self.training.seed}, which is run anyway"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_is_on_runs_that_are_made(self) -> Params:
+        evidence = self.evidence
+        _within("evidence.challenges", evidence.challenges, "source.challenges", self.source.challenges)
+        _within("evidence.common_classes", evidence.common_classes, "target.challenges", self.target.challenges)
+        _within("evidence.architectures", evidence.architectures, "architectures", self.architectures)
+        if evidence.common_classes:
+            _within("evidence.architectures", evidence.architectures, "target.architectures", self.target.architectures)
+        _within("evidence.multi_task", evidence.multi_task, "architectures", self.architectures)
+        if evidence.multi_task and set(self.source.challenges) != set(get_args(Challenge)):
+            raise ValueError(
+                f"evidence.multi_task needs all three challenges, but source.challenges is {self.source.challenges}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _as_released_has_its_own_pixels(self) -> Params:
         if self.training.protocol == "as_released" and self.training.pixels == "unit":
             raise ValueError(
@@ -347,6 +273,12 @@ class Params(Frozen):
                 "preprocessing: set training.pixels to 'protocol' or 'pretrained'"
             )
         return self
+
+
+def _within(key: str, values: Sequence[str], other_key: str, others: Sequence[str]) -> None:
+    unknown = [value for value in values if value not in others]
+    if unknown:
+        raise ValueError(f"{key} has {unknown}, which {other_key} {list(others)} lacks")
 
 
 def load(path: Path) -> Params:

@@ -19,6 +19,11 @@ PINS = Path("pins")
 CODE = Path("code")
 CHECKPOINTS = Path(".checkpoints")
 SHARED_SPLITS = Path("shared_splits")
+PUBLISHED = Path("published.json")
+
+#: What the name of a challenge ends in that keeps only the classes that source and target share, as in the results
+#: that the paper's authors released.
+COMMON_CLASSES = "_common_classes"
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,10 @@ class RunKey:
 
 @dataclass(frozen=True)
 class RecordPaths:
-    """The files that one run leaves on disk; `run` is written last and marks the record complete."""
+    """The files that one run leaves on disk; `run` is written last and marks the record complete.
+
+    Support vector machines and forests have no epochs, hence no history, and forests no weights.
+    """
 
     root: Path
 
@@ -135,6 +143,29 @@ class RecordPaths:
         return self.root / "weights.safetensors"
 
 
+@dataclass(frozen=True)
+class EvidencePaths:
+    """What belongs to an architecture's runs of one challenge on the source; it lies beside their records."""
+
+    collection: str
+    challenge: str
+    architecture: str
+
+    @property
+    def root(self) -> Path:
+        return RUNS / self.collection / self.challenge / self.architecture
+
+    @property
+    def saliency(self) -> Path:
+        """Folder: gallery.png, objects.csv, saliency.json."""
+        return self.root / "saliency"
+
+    @property
+    def probes(self) -> Path:
+        """Folder: probes.csv, probes.png, probes.json."""
+        return self.root / "probes"
+
+
 def imagenet_weights(architecture: str) -> Path:
     """θ: the weights that transfer starts from."""
     return Path("weights/imagenet") / f"{architecture}.safetensors"
@@ -156,13 +187,18 @@ def initial_weights(key: RunKey) -> Path:
     assert key.initialisation != "random", "random weights come from no file"
     if key.initialisation == "imagenet":
         return imagenet_weights(key.architecture)
-    return tuned_weights(key.challenge, key.architecture)
+    return tuned_weights(base_challenge(key.challenge), key.architecture)
 
 
 def features_of(key: RunKey) -> Path:
     """The features folder that an off-the-shelf run reads."""
-    challenge = key.challenge if key.initialisation == "rijksmuseum" else None
+    challenge = base_challenge(key.challenge) if key.initialisation == "rijksmuseum" else None
     return features(key.collection, key.architecture, key.initialisation, challenge)
+
+
+def base_challenge(challenge: str) -> str:
+    """The challenge itself of one that is restricted to common classes."""
+    return challenge.removesuffix(COMMON_CLASSES)
 
 
 def pin(challenge: str, architecture: str) -> Path:

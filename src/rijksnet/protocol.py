@@ -104,6 +104,7 @@ def recipe(strategy: Strategy, training: Training) -> Recipe:
     `as_released` differs from `as_written` in the fine-tuning optimiser, drops the remainder batch and tests the last
     weights instead of those with the smallest validation loss.
     """
+    assert strategy not in ("svm", "random_forest"), f"{strategy} is not trained by epochs"
     released = training.protocol == "as_released"
     if strategy == "off_the_shelf":
         optimiser, max_epochs = RMSPROP, training.max_epochs.off_the_shelf

@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from image_server import ImageServer, serve
+from rijksnet.collection_params import Columns, Download, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.images import read_image
 from rijksnet.collections.table import TableReader
 from rijksnet.harvesting.shard_writer import Verified, verify
-from rijksnet.params import Columns, Download, TableCollection
 from rijksnet.paths import CollectionPaths
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample"
@@ -35,7 +35,7 @@ from pathlib import Path
 from rijksnet.collections.table import TableReader
 from rijksnet.harvesting import shard_writer
 from rijksnet.harvesting.fetch import fetch
-from rijksnet.params import Columns, Download, TableCollection
+from rijksnet.collection_params import Columns, Download, TableCollection
 shard_writer.SHARD_BYTES, shard_writer.BATCH = 300_000, 4  # more boundaries to be killed at
 download = Download(contact="test@example.org", requests_per_s=100, kind="iiif", side={SIDE})
 table = TableCollection(

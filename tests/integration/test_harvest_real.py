@@ -16,11 +16,11 @@ from typing import IO
 import pytest
 
 from oai_server import REAL, Item, OaiServer, hiccups, oai_collection, real_item, real_rows
+from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import Harvested
 from rijksnet.collections.metadata import Metadata, parse
 from rijksnet.harvesting.harvest import harvest
 from rijksnet.harvesting.http import Server
-from rijksnet.params import OaiCollection
 
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/rijksmuseum-oai-dc is not there")
 
@@ -31,7 +31,7 @@ NURSERY = """
 import os, sys
 from rijksnet.harvesting.harvest import harvest
 from rijksnet.harvesting.http import Server
-from rijksnet.params import OaiCollection
+from rijksnet.collection_params import OaiCollection
 collection = OaiCollection.model_validate_json(sys.argv[1])
 for _ in sys.stdin:
     child = os.fork()

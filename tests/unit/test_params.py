@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from rijksnet import params as rijksnet_params
+from rijksnet.collection_params import CREATOR_RULES
 from rijksnet.errors import ParamsError
-from rijksnet.params import CREATOR_RULES, Params
+from rijksnet.params import Params
 
 ROOT = Path(__file__).parents[2]
 Content = dict[str, Any]
@@ -56,6 +57,10 @@ CHOICES: dict[str, list[Any]] = {
     "target.challenges.0": ["material", "type", "artist"],
     "scratch.challenges.0": ["material", "type", "artist"],
     "input_size": ["native"],
+    "seeds.source_challenges.0": ["material", "type", "artist"],
+    "seeds.target_challenges.0": ["material", "type", "artist"],
+    "evidence.challenges.0": ["material", "type", "artist"],
+    "evidence.common_classes.0": ["material", "type", "artist"],
     "splits.rule": ["paper", "challenge", "imported"],
     "splits.together": ["object", "near_duplicates"],
     "training.protocol": ["as_written", "as_released"],
@@ -64,6 +69,10 @@ CHOICES: dict[str, list[Any]] = {
     "training.precision": ["auto", "fp32", "bf16"],
     "training.device": ["auto", "cpu", "cuda", "mps"],
 }
+
+
+#: Lists of choices that are empty in `content`.
+EMPTY = ("seeds.source_challenges", "seeds.target_challenges", "evidence.challenges", "evidence.common_classes")
 
 
 def edited(content: Content, edits: dict[str, Any]) -> Content:
@@ -100,7 +109,8 @@ def message(content: Any, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in CHOICES.items() for value in values])
 def test_every_choice_can_be_built(key: str, value: Any, content: Content) -> None:
-    wide = edited(content, {**EXTRA, "source.challenges": ["material", "type", "artist"]})
+    every: Content = {f"{part}.challenges": ["material", "type", "artist"] for part in ("source", "target")}
+    wide = edited(content, {**EXTRA, **every, **{of: ["type"] for of in EMPTY if key.startswith(of)}})
     if key == "source.challenges.0":
         wide = edited(wide, {"source.challenges": [value], "target.challenges": [value], "scratch.challenges": [value]})
     assert get(Params.model_validate(edited(wide, {key: value})), key) == value
@@ -131,7 +141,8 @@ def _choices(schema: Content) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("key", [key for key in CHOICES if not key.endswith("reader")])
 def test_no_other_choice_can(key: str, content: Content, tmp_path: Path) -> None:
-    assert f"{key}: " in message(edited(content, {**copy.deepcopy(EXTRA), key: "something"}), tmp_path)
+    filled = {of: ["type"] for of in EMPTY if key.startswith(of)}
+    assert f"{key}: " in message(edited(content, {**copy.deepcopy(EXTRA), **filled, key: "something"}), tmp_path)
 
 
 def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tmp_path: Path) -> None:
@@ -285,6 +296,44 @@ def test_impossible_values_are_refused_by_their_full_name(
             {"scratch.challenges": ["artist"]},
             "scratch.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
             id="scratch on no challenge of the source",
+        ),
+        pytest.param(
+            {"seeds.source_challenges": ["artist"]},
+            "seeds.source_challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
+            id="seeds of no challenge of the source",
+        ),
+        pytest.param(
+            {"seeds.target_challenges": ["material"]},
+            "seeds.target_challenges has ['material'], which target.challenges ['type'] lacks",
+            id="seeds of no challenge of the target",
+        ),
+        pytest.param(
+            {"seeds.architectures": ["vgg19"]},
+            "seeds.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
+            id="seeds of no architecture",
+        ),
+        pytest.param(
+            {"seeds.further": [1, 0]}, "seeds.further [1, 0] has training.seed 0, which is run anyway", id="same seed"
+        ),
+        pytest.param(
+            {"evidence.challenges": ["artist"]},
+            "evidence.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
+            id="evidence on no challenge of the source",
+        ),
+        pytest.param(
+            {"evidence.common_classes": ["material"]},
+            "evidence.common_classes has ['material'], which target.challenges ['type'] lacks",
+            id="common classes of no challenge of the target",
+        ),
+        pytest.param(
+            {"evidence.architectures": ["vgg19"]},
+            "evidence.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
+            id="evidence of no architecture",
+        ),
+        pytest.param(
+            {"evidence.multi_task": ["test_resnet"]},
+            "evidence.multi_task needs all three challenges, but source.challenges is ['material', 'type']",
+            id="too few tasks",
         ),
         pytest.param(
             {"architectures": ["test_resnet", "vgg19"]},

@@ -14,13 +14,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rijksnet.collection_params import Cleaning
 from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.collections.cleaning import Change, clean
 from rijksnet.collections.cleaning.values import FIELDS
 from rijksnet.collections.records import Reader, Reason, Record, Reject
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing
-from rijksnet.params import Cleaning
 from rijksnet.paths import CollectionPaths
 
 NO_RULES = Cleaning()

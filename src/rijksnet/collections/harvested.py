@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rijksnet.collection_params import OaiCollection
 from rijksnet.errors import CollectionError, HarvestError
-from rijksnet.params import OaiCollection
 
 RECORDS = "records.db"
 

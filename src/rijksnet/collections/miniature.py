@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rijksnet.collection_params import MiniatureCollection
 from rijksnet.collections.atelier.brushes import Ground, Hand, Pen, Points, blob, expose, lift, placement, texture
 from rijksnet.collections.atelier.forms import BAD, ODD, SUFFIXES, Form, encode
 from rijksnet.collections.atelier.motifs import MOTIFS
@@ -28,7 +29,6 @@ from rijksnet.collections.atelier.subjects import SUBJECTS
 from rijksnet.collections.atelier.worlds import ALSO, GROUNDS, MATERIALS, PUPILS, RARE_MATERIALS, RIMS, WORLDS, World
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing_folder
-from rijksnet.params import MiniatureCollection
 from rijksnet.progress import progress
 
 # --- how hard it is ------------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import Harvested, HarvestedRecord
 from rijksnet.collections.metadata import Metadata, MetadataError, parse
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Shards
-from rijksnet.params import OaiCollection
 
 
 @dataclass(frozen=True)

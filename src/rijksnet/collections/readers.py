@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rijksnet.collections.oai_pmh import OaiReader
-from rijksnet.collections.records import AddressReader, Reader
-from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
-from rijksnet.collections.table import TableReader
-from rijksnet.errors import ParamsError
-from rijksnet.params import (
+from rijksnet.collection_params import (
     Collection,
     Columns,
     Download,
@@ -18,6 +13,11 @@ from rijksnet.params import (
     RijksChallengeCollection,
     TableCollection,
 )
+from rijksnet.collections.oai_pmh import OaiReader
+from rijksnet.collections.records import AddressReader, Reader
+from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
+from rijksnet.collections.table import TableReader
+from rijksnet.errors import ParamsError
 
 
 def reader_for(collection: Collection) -> Reader:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rijksnet.collection_params import Columns, TableCollection
 from rijksnet.collections.images import ImageRefusedError, locator, normal_name
 from rijksnet.collections.records import Address, Extent, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Found, Shards
 from rijksnet.errors import CollectionError
-from rijksnet.params import Columns, TableCollection
 
 Row = dict[str, str]
 

@@ -17,13 +17,13 @@ from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
+from rijksnet.collection_params import Download
 from rijksnet.collections.images import FORMATS
 from rijksnet.collections.records import Address, AddressReader
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting import iiif
 from rijksnet.harvesting.http import Answer, RefusedError, Server, TransientError
 from rijksnet.harvesting.shard_writer import Picture, ShardWriter
-from rijksnet.params import Download
 from rijksnet.progress import Report, progress
 
 #: Longer images are refused, bytes. Images of that length would take `connections` times six as much memory.

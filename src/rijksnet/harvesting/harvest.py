@@ -10,13 +10,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import UNIDENTIFIED, Changes, Harvested, ListState
 from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
 from rijksnet.harvesting.linked_art import ask_name
 from rijksnet.harvesting.oai import ExpiredTokenError, Identity, OaiService, Page
-from rijksnet.params import OaiCollection
 from rijksnet.progress import progress
 
 #: How often a list is begun anew because its token expired, without anything new in between.

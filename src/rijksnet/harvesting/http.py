@@ -25,8 +25,8 @@ from tenacity import (
     wait_random,
 )
 
+from rijksnet.collection_params import Politeness
 from rijksnet.errors import HarvestError
-from rijksnet.params import Politeness
 
 #: Seconds to wait for a connection, and for the next bytes of an answer.
 TIMEOUT_S = (15.0, 60.0)

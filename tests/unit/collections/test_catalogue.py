@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rijksnet.collection_params import Cleaning, Columns, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import SCHEMA, read_catalogue
 from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.errors import CollectionError
-from rijksnet.params import Cleaning, Columns, TableCollection
 from rijksnet.paths import CollectionPaths
 
 SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample"

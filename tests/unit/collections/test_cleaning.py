@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rijksnet.collection_params import CREATOR_RULES, Cleaning
 from rijksnet.collections.cleaning import ORDER, Change, clean
 from rijksnet.collections.cleaning.names import names, unnamed
 from rijksnet.collections.cleaning.roles import maker_of, roles
@@ -17,7 +18,6 @@ from rijksnet.collections.cleaning.values import FIELDS, fold, spelling, tidy
 from rijksnet.collections.cleaning.vocabulary import BUILT_IN, read_vocabulary, vocabulary
 from rijksnet.collections.records import Record
 from rijksnet.errors import CollectionError
-from rijksnet.params import CREATOR_RULES, Cleaning
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 REMBRANDT = "Rijn, Rembrandt van"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rijksnet.collection_params import MiniatureCollection
 from rijksnet.collections import miniature
 from rijksnet.collections.atelier.brushes import SIDE
 from rijksnet.collections.atelier.forms import BAD, ODD, Form, encode
@@ -23,7 +24,6 @@ from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.data.decode import UnreadableError, decode
 from rijksnet.errors import CollectionError
-from rijksnet.params import MiniatureCollection
 
 MUSEUMS = ("rijksmuseum", "antwerp")
 UNNAMED = {"anoniem", "unknown", ""}

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from oai_server import dublin_core, oai_collection
+from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.harvested import Harvested, HarvestedRecord, ListState
 from rijksnet.collections.oai_pmh import OaiReader
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.errors import CollectionError
 from rijksnet.harvesting.shard_writer import Picture, ShardWriter
-from rijksnet.params import OaiCollection
 from rijksnet.paths import CollectionPaths
 
 PUBLIC, MODERN = "http://creativecommons.org/publicdomain/mark/1.0/", "http://rightsstatements.org/vocab/InC/1.0/"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import scipy.io
 
+from rijksnet.collection_params import RijksChallengeCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.collections.rijks_challenge import groundtruth
 from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
 from rijksnet.errors import CollectionError
-from rijksnet.params import RijksChallengeCollection
 from rijksnet.paths import CollectionPaths
 
 N = 300

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from rijksnet.collection_params import Columns, Download, MiniatureCollection, TableCollection
 from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.table import TableReader, values
 from rijksnet.errors import CollectionError
 from rijksnet.harvesting.shard_writer import Picture, ShardWriter
-from rijksnet.params import Columns, Download, MiniatureCollection, TableCollection
 
 HEADER = ["id", "file", "maker", "kind", "stuff", "name"]
 COLUMNS = Columns(object_id="id", image="file", creator="maker", type="kind", material="stuff", title="name")

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from image_server import HTML, ImageServer, serve
+from rijksnet.collection_params import Download
 from rijksnet.collections.images import read_image
 from rijksnet.collections.records import Address, Record, Reject
 from rijksnet.collections.shards import Shards
@@ -23,7 +24,6 @@ from rijksnet.errors import CollectionError, HarvestError
 from rijksnet.harvesting import fetch as module
 from rijksnet.harvesting.fetch import Summary, examine, fetch
 from rijksnet.harvesting.http import Answer, RefusedError, Server
-from rijksnet.params import Download
 
 
 @dataclass
@@ -228,7 +228,7 @@ import sys
 from pathlib import Path
 from rijksnet.collections.table import TableReader
 from rijksnet.harvesting.fetch import fetch
-from rijksnet.params import Columns, Download, TableCollection
+from rijksnet.collection_params import Columns, Download, TableCollection
 download = Download(contact="test@example.org", requests_per_s=100, kind="url", connections=4)
 table = TableCollection(
     reader="table", raw=".", table="table.csv", images="images", columns=Columns(), download=download

@@ -10,12 +10,12 @@ import pytest
 from filelock import FileLock
 
 from oai_server import Item, OaiServer, Query, Reply, dublin_core, oai_collection
+from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import Harvested
 from rijksnet.errors import CollectionError, HarvestError
 from rijksnet.harvesting import harvest as module
 from rijksnet.harvesting.harvest import Summary, harvest
 from rijksnet.harvesting.http import Server
-from rijksnet.params import OaiCollection
 
 
 @pytest.fixture

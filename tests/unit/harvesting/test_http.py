@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from oai_server import OaiServer, Reply
+from rijksnet.collection_params import Politeness
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
-from rijksnet.params import Politeness
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from image_server import ImageServer, manifest, serve
+from rijksnet.collection_params import Politeness
 from rijksnet.harvesting.http import RefusedError, Server
 from rijksnet.harvesting.iiif import Source, first_image, get_image, get_json, image_url, listed_sizes
-from rijksnet.params import Politeness
 
 MOST = 1 << 20
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from oai_server import OaiServer, Reply
+from rijksnet.collection_params import Politeness
 from rijksnet.harvesting.http import RefusedError, Server
 from rijksnet.harvesting.linked_art import PREFERRED, ask_name, name_of
-from rijksnet.params import Politeness
 
 DUTCH, ENGLISH = "http://vocab.getty.edu/aat/300388256", "http://vocab.getty.edu/aat/300388277"
 

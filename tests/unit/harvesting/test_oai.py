@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oai_server import Item, OaiServer, Reply, dublin_core, envelope, error, record
+from rijksnet.collection_params import Politeness
 from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import Server
 from rijksnet.harvesting.oai import ExpiredTokenError, OaiError, OaiService
-from rijksnet.params import Politeness
 
 ITEMS = [Item(f"oai:x:{n}", dublin_core(identifier=f"A-{n}", title=f"Ets nr {n} – é")) for n in range(5)]
 

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from rijksnet.collection_params import Cleaning, Rule
 from rijksnet.collections.cleaning.names import names, unnamed
 from rijksnet.collections.cleaning.roles import roles
 from rijksnet.collections.cleaning.values import FIELDS, Changes, Counts, spelling, tidy
 from rijksnet.collections.cleaning.vocabulary import read_vocabulary, vocabulary
 from rijksnet.collections.records import Record
 from rijksnet.errors import CollectionError
-from rijksnet.params import Cleaning, Rule
 
 #: The rules, in the order in which they run.
 ORDER: tuple[Rule, ...] = get_args(Rule)

@@ -1,0 +1,59 @@
+"""What the commands share: the application, its arguments, and the parameters.
+
+Each command imports what it needs when it runs, so that `rijksnet --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import Collection
+    from rijksnet.params import Challenge, Params
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Teach networks to recognise what museum objects are made of, what they are and who made them.
+
+`make reproduce` or `dvc repro` runs the whole experiment; these commands are its stages, and what one does beside it.
+Run them from the project root. Parameters come from params.yaml.""",
+)
+
+MUSEUMS, STAGES, EVIDENCE = "From a museum's servers", "Stages of the pipeline", "Stages: side experiments"
+RESULTS, MODELS = "Results and tracking", "Registered models"
+
+CollectionArgument = Annotated[str, typer.Argument(help="a collection in params.yaml", show_default=False)]
+ChallengeArgument = Annotated[str, typer.Argument(help="material, type or artist", show_default=False)]
+ArchitectureArgument = Annotated[str, typer.Argument(help="vgg19, …, or any timm model name", show_default=False)]
+
+
+def params() -> Params:
+    from rijksnet.params import load
+    from rijksnet.paths import PARAMS
+
+    return load(PARAMS)
+
+
+def collection_named(name: str) -> Collection:
+    from rijksnet.errors import ParamsError
+
+    collections = params().collections
+    if name not in collections:
+        raise ParamsError(f"there is no collection {name!r} in params.yaml; it has {sorted(collections)}")
+    return collections[name]
+
+
+def check_challenge(name: str) -> Challenge:
+    from typing import get_args
+
+    from rijksnet.errors import ParamsError
+    from rijksnet.params import Challenge
+
+    if name not in get_args(Challenge):
+        raise ParamsError(f"there is no challenge {name!r}; the challenges are {get_args(Challenge)}")
+    return cast("Challenge", name)

@@ -1,0 +1,225 @@
+"""The stages of dvc.yaml, a command each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rijksnet.cli.app import (
+    STAGES,
+    ArchitectureArgument,
+    ChallengeArgument,
+    CollectionArgument,
+    app,
+    check_challenge,
+    collection_named,
+    params,
+)
+
+if TYPE_CHECKING:
+    from rijksnet.params import Initialisation, Strategy
+
+From = Annotated[
+    Literal["imagenet", "rijksmuseum"], typer.Option("--from", help="θ, or θ̂ tuned on the source's same challenge")
+]
+Seed = Annotated[int | None, typer.Option(help="in place of training.seed; the run gets a key of its own")]
+
+
+@app.command(rich_help_panel=STAGES)
+def code() -> None:
+    """Write which modules each stage runs, with their digests: what DVC compares to know that code has changed."""
+    from rijksnet.tracking.code import write_manifests
+
+    write_manifests()
+
+
+@app.command(rich_help_panel=STAGES)
+def draw(collection: CollectionArgument) -> None:
+    """Draw a miniature collection: images and records, the same for the same seed."""
+    from rijksnet.collection_params import MiniatureCollection
+    from rijksnet.collections.miniature import draw
+    from rijksnet.errors import ParamsError
+
+    chosen = collection_named(collection)
+    if not isinstance(chosen, MiniatureCollection):
+        raise ParamsError(f"collections.{collection} has reader {chosen.reader!r}: only a `miniature` can be drawn")
+    draw(chosen, Path(chosen.raw))
+
+
+@app.command(rich_help_panel=STAGES)
+def catalogue(collection: CollectionArgument) -> None:
+    """Read a collection's records into catalogue.parquet; those that cannot be used go to rejects.csv."""
+    from rijksnet.collections.build import build
+    from rijksnet.collections.readers import reader_for
+    from rijksnet.paths import CollectionPaths
+
+    chosen = collection_named(collection)
+    print(build(reader_for(chosen), CollectionPaths(collection), chosen.cleaning, Path(chosen.raw)))
+
+
+@app.command(rich_help_panel=STAGES)
+def pixels(collection: CollectionArgument) -> None:
+    """Decode every image once, at each size that the architectures read."""
+    from rijksnet.data.pixels import pack
+    from rijksnet.paths import CollectionPaths
+
+    chosen = params()
+    size = chosen.input_size
+    if size == "native":
+        from rijksnet.networks.architectures import input_size
+
+        sizes = [input_size(architecture, size) for architecture in chosen.all_architectures()]
+    else:
+        sizes = [size]
+    collection_named(collection)
+    print(pack(CollectionPaths(collection), sizes))
+
+
+@app.command(rich_help_panel=STAGES)
+def splits(collection: CollectionArgument) -> None:
+    """Split a collection for each of its challenges; classes that are not in all three splits are removed."""
+    from rijksnet.data.splits import split_collection
+    from rijksnet.paths import CollectionPaths
+
+    collection_named(collection)
+    split_collection(CollectionPaths(collection), params().challenges_of(collection), params().splits)
+
+
+@app.command(rich_help_panel=STAGES)
+def audit(collection: CollectionArgument) -> None:
+    """Look at a collection as it will be trained on: classes, rights, near-duplicates across splits; with pictures."""
+    from rich.console import Console
+
+    from rijksnet.analysis.audit import render, write_audit
+    from rijksnet.paths import CollectionPaths
+
+    collection_named(collection)
+    paths = CollectionPaths(collection)
+    Console().print(render(write_audit(paths, paths.audit)))
+    print(paths.audit / "audit.html")
+
+
+@app.command(rich_help_panel=STAGES)
+def pretrain(architecture: ArchitectureArgument) -> None:
+    """Make θ here: train from random weights on the collection of photographs."""
+    from rijksnet.stages.train import pretrain
+
+    pretrain(params(), architecture)
+
+
+@app.command("import_weights", rich_help_panel=STAGES)
+def import_weights(architecture: ArchitectureArgument) -> None:
+    """Take θ from the file that imagenet.file names."""
+    from rijksnet.errors import ParamsError
+    from rijksnet.networks.theta import import_file
+    from rijksnet.paths import imagenet_weights
+
+    files = params().imagenet.file
+    if architecture not in files:
+        raise ParamsError(f"imagenet.file names no file for {architecture!r}; it has {sorted(files)}")
+    import_file(architecture, Path(files[architecture]), imagenet_weights(architecture))
+
+
+@app.command(rich_help_panel=STAGES)
+def download(architecture: ArchitectureArgument) -> None:
+    """Download θ as timm publishes it."""
+    from rijksnet.networks.theta import download
+    from rijksnet.paths import imagenet_weights
+
+    download(architecture, imagenet_weights(architecture))
+
+
+@app.command(rich_help_panel=STAGES)
+def features(
+    collection: CollectionArgument,
+    architecture: ArchitectureArgument,
+    tuned_on: Annotated[str | None, typer.Option(help="challenge whose θ̂ to use; without it, θ")] = None,
+) -> None:
+    """Extract the features of a whole collection in one forward pass."""
+    from rijksnet.stages.features import features
+
+    features(params(), collection, architecture, tuned_on)
+
+
+@app.command("off_the_shelf", rich_help_panel=STAGES)
+def off_the_shelf(
+    collection: CollectionArgument,
+    challenge: ChallengeArgument,
+    architecture: ArchitectureArgument,
+    start: From = "imagenet",
+    seed: Seed = None,
+) -> None:
+    """Train a softmax layer on cached features."""
+    _train(collection, challenge, architecture, "off_the_shelf", start, seed)
+
+
+@app.command("fine_tuning", rich_help_panel=STAGES)
+def fine_tuning(
+    collection: CollectionArgument,
+    challenge: ChallengeArgument,
+    architecture: ArchitectureArgument,
+    start: From = "imagenet",
+    seed: Seed = None,
+) -> None:
+    """Train a whole network, from θ or from θ̂."""
+    _train(collection, challenge, architecture, "fine_tuning", start, seed)
+
+
+@app.command(rich_help_panel=STAGES)
+def scratch(
+    collection: CollectionArgument,
+    challenge: ChallengeArgument,
+    architecture: ArchitectureArgument,
+    seed: Seed = None,
+) -> None:
+    """Train a whole network from He-uniform random weights."""
+    _train(collection, challenge, architecture, "scratch", "random", seed)
+
+
+@app.command(rich_help_panel=STAGES)
+def register() -> None:
+    """Publish the source's fine-tuned runs and register their weights."""
+    from rijksnet.paths import REGISTERED
+    from rijksnet.stages.publish import register
+
+    register(params(), REGISTERED)
+
+
+@app.command(rich_help_panel=STAGES)
+def champions() -> None:
+    """Look up the champions and write their pins; stages that follow a moved alias run again."""
+    from rijksnet.stages.champions import champions
+
+    champions(params())
+
+
+@app.command(rich_help_panel=STAGES)
+def tuned(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
+    """Fetch θ̂, the champion's weights."""
+    from rijksnet.stages.champions import tuned
+
+    tuned(params(), challenge, architecture)
+
+
+@app.command(rich_help_panel=STAGES)
+def report() -> None:
+    """Write the report into results/: tables, claims, curves, and all of it as one page, report.html."""
+    from rijksnet.analysis.report import write_report
+    from rijksnet.paths import RESULTS
+
+    write_report(params(), RESULTS)
+
+
+def _train(
+    collection: str, challenge: str, architecture: str, strategy: Strategy, start: Initialisation, seed: int | None
+) -> None:
+    from rijksnet.paths import RunKey
+    from rijksnet.stages import train
+
+    chosen = params()
+    collection_named(collection)
+    check_challenge(challenge)
+    key = RunKey(collection, challenge, architecture, strategy, start, chosen.training.seed if seed is None else seed)
+    (train.off_the_shelf if strategy == "off_the_shelf" else train.network)(chosen, key)
