@@ -9,14 +9,14 @@ from typing import Literal
 import pandas as pd
 
 from rijksnet.analysis.runs import RunResult
-from rijksnet.analysis.significance import PairedTest, paired_test
+from rijksnet.analysis.significance import PairedTest, holm, paired_test
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
 Outcome = Literal["holds", "opposite", "undecided", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("holds", "opposite", "undecided", "not run")
 
-#: A difference counts below this p-value.
+#: A difference counts below this corrected p-value.
 LEVEL = 0.05
 
 #: What the paper claims, by the name that it has in claims.csv.
@@ -39,19 +39,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the paired test says of a claim; `test` is better − baseline, None where a run is missing."""
+    """What the paired test says of a claim; `test` is better − baseline, None where a run is missing.
+
+    `p_corrected` is its p-value after Holm's correction over the networks: the family are those comparisons of the same
+    claim, collection, challenge and strategy that were run. Where no network of a family differs, chance alone decides
+    any of its verdicts in at most one family of twenty.
+    """
 
     claim: Claim
     test: PairedTest | None
+    p_corrected: float | None
 
     @property
     def outcome(self) -> Outcome:
-        """holds: p < 0.05 and better; opposite: p < 0.05 and worse; undecided: anything else."""
-        if self.test is None:
+        """holds: corrected p < 0.05 and better; opposite: corrected p < 0.05 and worse; undecided: anything else."""
+        if self.test is None or self.p_corrected is None:
             return "not run"
-        if self.test.p < LEVEL and self.test.difference > 0:
+        if self.p_corrected < LEVEL and self.test.difference > 0:
             return "holds"
-        if self.test.p < LEVEL and self.test.difference < 0:
+        if self.p_corrected < LEVEL and self.test.difference < 0:
             return "opposite"
         return "undecided"
 
@@ -96,19 +102,34 @@ def judge(claims: Sequence[Claim], runs: Mapping[RunKey, RunResult]) -> list[Ver
         RecordError: two runs of one claim were tested on different objects.
     """
     correct = {key: runs[key].correct() for claim in claims for key in (claim.better, claim.baseline) if key in runs}
-    return [
-        Verdict(
-            claim,
-            paired_test(correct[claim.better], correct[claim.baseline])
-            if claim.better in correct and claim.baseline in correct
-            else None,
-        )
+    tests = {
+        claim: paired_test(correct[claim.better], correct[claim.baseline])
         for claim in claims
-    ]
+        if claim.better in correct and claim.baseline in correct
+    }
+    corrected: dict[Claim, float] = {}
+    families: dict[tuple[str, ...], list[Claim]] = {}
+    for claim in tests:
+        families.setdefault(_family(claim), []).append(claim)
+    for family in families.values():
+        corrected |= zip(family, holm([tests[claim].p for claim in family]), strict=True)
+    return [Verdict(claim, tests.get(claim), corrected.get(claim)) for claim in claims]
+
+
+def families(verdicts: Sequence[Verdict]) -> int:
+    """How many families of comparisons were tested, each corrected by itself."""
+    return len({_family(verdict.claim) for verdict in verdicts if verdict.test is not None})
+
+
+def _family(claim: Claim) -> tuple[str, ...]:
+    """What the comparisons that are corrected together have in common: all but the network."""
+    key = claim.better
+    return claim.name, key.collection, key.challenge, key.strategy
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """One row a comparison: accuracies and difference in percent, its 95 % interval, p, counts, and both runs' keys."""
+    """One row a comparison: accuracies and difference in percent, its 95 % interval, p as tested and as
+    corrected over the networks, counts, and both runs' keys."""
     frame = pd.DataFrame([_row(verdict) for verdict in verdicts])
     counts = ("images", "objects", "objects_run_better", "objects_baseline_better")
     return frame.astype(dict.fromkeys(counts, "Int64"))
@@ -129,6 +150,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "difference_low": None if test is None else 100 * test.low,
         "difference_high": None if test is None else 100 * test.high,
         "p": None if test is None else test.p,
+        "p_corrected": verdict.p_corrected,
         "images": None if test is None else test.n,
         "objects": None if test is None else test.objects,
         "objects_run_better": None if test is None else test.better_a,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.params import Params, Strategy
+from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RecordPaths, RunKey
 from rijksnet.protocol import TEST
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
@@ -61,7 +62,8 @@ class RunResult:
 
     `parameters` counts every weight that fine tuning trains, softmax included; `majority_accuracy` is what always
     answering the most frequent training class would score on the test split; `best_epoch` (from 0) is that of the
-    tested weights; `settings` are those named in SETTINGS.
+    tested weights, None where there are no epochs; `weights_digest` is empty where there are no weights; `settings`
+    are those named in SETTINGS; `digest` identifies the record.
     """
 
     key: RunKey
@@ -72,14 +74,19 @@ class RunResult:
     classes: tuple[str, ...]
     parameters: int
     feature_size: int
-    best_epoch: int
+    best_epoch: int | None
     epochs: int
     weights_digest: str
     split_digest: str
+    digest: str
+    git_commit: str | None
     settings: Mapping[str, str]
 
     def history(self) -> pd.DataFrame:
-        """One row an epoch: epoch (from 0), time_ms, {train,validation}_{loss,accuracy}, images_per_s."""
+        """One row an epoch: epoch (from 0), time_ms, {train,validation}_{loss,accuracy}, images_per_s.
+
+        Only where `best_epoch` is not None.
+        """
         return pd.read_csv(self.paths.history)
 
     def predictions(self, split: str = TEST) -> Predictions:
@@ -115,7 +122,8 @@ def load_run(root: Path) -> RunResult:
     """
     paths = RecordPaths(root)
     try:
-        run = json.loads(paths.run.read_text(encoding="utf-8"))
+        content = paths.run.read_bytes()
+        run = json.loads(content)
         metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
         return RunResult(
             key=RunKey(**run["key"]),
@@ -128,8 +136,10 @@ def load_run(root: Path) -> RunResult:
             feature_size=run["feature_size"],
             best_epoch=metrics["best_epoch"],
             epochs=metrics["epochs"],
-            weights_digest=run["files"][paths.weights.name],
+            weights_digest=run["files"].get(paths.weights.name, ""),
             split_digest=run["digests"]["split"],
+            digest=hashlib.sha256(content).hexdigest(),
+            git_commit=run["lineage"].get("git_commit"),
             settings={name: str(run["params"][name]) for name in SETTINGS},
         )
     except OSError as error:
@@ -185,10 +195,64 @@ def target_keys(params: Params) -> list[RunKey]:
     ]
 
 
+def seed_keys(params: Params) -> list[RunKey]:
+    """The runs that `params` asks to repeat, with each further seed."""
+    seeds, keys = params.seeds, []
+    strategies: tuple[Strategy, ...] = ("off_the_shelf", "fine_tuning")
+    for architecture in seeds.architectures:
+        for strategy in strategies:
+            for seed in seeds.further:
+                for challenge in seeds.source_challenges:
+                    keys.append(RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", seed))
+                for challenge in seeds.target_challenges:
+                    of = (params.target.collection, challenge, architecture, strategy)
+                    keys += [RunKey(*of, "imagenet", seed), RunKey(*of, "rijksmuseum", seed)]
+    return keys
+
+
+def classifier_keys(params: Params) -> list[RunKey]:
+    """Support vector machine and random forest on the source's features (footnote 7)."""
+    return [
+        RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", params.training.seed)
+        for challenge in params.evidence.challenges
+        for architecture in params.evidence.architectures
+        for strategy in ("svm", "random_forest")
+    ]
+
+
+def multi_task_keys(params: Params) -> list[RunKey]:
+    """One network for all three challenges, and three single ones trained on the same images."""
+    return [
+        RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", params.training.seed)
+        for architecture in params.evidence.multi_task
+        for challenge in params.source.challenges
+        for strategy in ("multi_task", "single_task")
+    ]
+
+
+def common_classes_keys(params: Params) -> list[RunKey]:
+    """The target's runs on only the classes that the source has too."""
+    return [
+        RunKey(
+            params.target.collection, challenge + COMMON_CLASSES, architecture, strategy, start, params.training.seed
+        )
+        for challenge in params.evidence.common_classes
+        for architecture in params.evidence.architectures
+        for strategy in ("off_the_shelf", "fine_tuning")
+        for start in ("imagenet", "rijksmuseum")
+    ]
+
+
+def all_keys(params: Params) -> list[RunKey]:
+    """Every run that `params` asks for, those of the paper's tables first."""
+    main = [*source_keys(params), *target_keys(params)]
+    return [*main, *seed_keys(params), *classifier_keys(params), *multi_task_keys(params), *common_classes_keys(params)]
+
+
 def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
     """Those of the runs that `params` asks for which are complete under `root`, by key."""
     found = {}
-    for key in [*source_keys(params), *target_keys(params)]:
+    for key in all_keys(params):
         folder = root / str(key)
         if RecordPaths(folder).run.is_file():
             found[key] = load_run(folder)
@@ -203,6 +267,12 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
                     "makes the run anew"
                 )
     return found
+
+
+def load_all(root: Path) -> dict[RunKey, RunResult]:
+    """Every complete record under `root`, whether or not parameters ask for it."""
+    runs = [load_run(path.parent) for path in sorted(root.glob("*/*/*/*/run.json"))]
+    return {run.key: run for run in runs}
 
 
 def _scores(values: dict[str, Any]) -> Scores:

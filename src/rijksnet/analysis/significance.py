@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -58,7 +59,7 @@ def paired_test(correct_a: pd.Series[bool], correct_b: pd.Series[bool], seed: in
     object_of, objects = pd.factorize(correct_a.index.get_level_values(0))
     gains = np.zeros(len(objects), np.int64)
     np.add.at(gains, object_of, a.astype(np.int64) - b)
-    low, high = _bootstrap(gains, np.bincount(object_of), seed)
+    low, high = bootstrap_interval(gains, np.bincount(object_of), seed)
     better_a, better_b = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     return PairedTest(
         n=len(a),
@@ -83,6 +84,17 @@ def mcnemar(better_a: int, better_b: int) -> float:
     return float(binomtest(better_a, better_a + better_b, 0.5).pvalue)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of one family of tests, corrected so that the chance of any false finding stays below the level, and in
+    the order given (Holm 1979); no test is needed to be independent of another. An empty family is allowed."""
+    from statsmodels.stats.multitest import multipletests
+
+    if not p_values:
+        return []
+    corrected: list[float] = multipletests(list(p_values), method="holm")[1].tolist()
+    return corrected
+
+
 def wilson_interval(accuracy: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson score interval, within [0, 1], of an accuracy in [0, 1] measured on `n` >= 1 objects (Wilson 1927)."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -92,8 +104,35 @@ def wilson_interval(accuracy: float, n: int, confidence: float = CONFIDENCE) -> 
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def _bootstrap(gains: Counts, images: Counts, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the accuracy difference, objects resampled with all their images.
+def standard_error(answers: pd.Series[Any]) -> float:
+    """Standard error of the mean of `answers` over images, such as an accuracy, as another draw of test objects would
+    change it: objects are drawn with all their images, so that with one image each an accuracy q over n of them has
+    √(q(1 − q)/n) (the linearised variance of a ratio, Cochran 1977, section 6.3).
+
+    Args:
+        answers: a value an image, such as whether it was classified rightly, indexed by (object_id, image).
+    """
+    values = answers.to_numpy(dtype=np.float64)
+    object_of, _ = pd.factorize(answers.index.get_level_values(0))
+    deviations = np.bincount(object_of, weights=values - values.mean())
+    return float(np.sqrt(np.sum(deviations**2)) / len(values))
+
+
+def mean_interval(values: npt.NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
+    """The mean of at least two values, one an object, and its 95 % percentile bootstrap interval."""
+    from scipy.stats import bootstrap
+
+    found = bootstrap((values,), np.mean, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", rng=seed)
+    return float(values.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def bootstrap_interval(gains: Counts, images: Counts, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of the accuracy difference Σ gains / Σ images, objects resampled with all their images.
+
+    Args:
+        gains: int (objects,), images of each object that only a has right − those that only b has right.
+        images: int (objects,), images of each object, at least 1.
+        seed: of the resampling.
 
     Objects with the same gain (images that only a has right − those that only b has) and the same number of images are
     interchangeable, so that a resample is one multinomial draw of how often each such kind occurs: the same

@@ -66,6 +66,7 @@ def _write_record(
         "classes": [f"class {i}" for i in range(classes)],
         "digests": {"split": "5" * 64, "initial_weights": "b" * 64},
         "files": {"weights.safetensors": "a" * 64},
+        "lineage": {"git_commit": "c" * 40},
         "parameters": 23_456_789,
         "feature_size": 2048,
         "best_epoch": 1,
@@ -113,6 +114,13 @@ def runs_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of runs_root and data_root as a project's root, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def data_root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
@@ -137,7 +145,7 @@ def reference() -> Path:
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    """The project's own params.yaml: drawn collections, test_resnet and test_byobnet, scratch on test_resnet."""
+    """The project's own params.yaml: drawn collections, test_resnet and test_densenet, scratch on test_resnet."""
     return rijksnet_params.load(ROOT / "params.yaml")
 
 
@@ -154,4 +162,6 @@ def paper_params(params: Params) -> Params:
     content["imagenet"]["timm"] = ["inception_v3", "vgg19"]
     content["imagenet"]["pretrain"] |= {"collection": "rijksmuseum", "architectures": []}
     content["scratch"] = {"architecture": "inception_v3", "challenges": ["type"]}
+    content["seeds"] |= {"target_challenges": [], "architectures": []}
+    content["evidence"] |= {"challenges": [], "architectures": [], "common_classes": [], "multi_task": []}
     return Params.model_validate(content)

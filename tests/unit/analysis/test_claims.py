@@ -89,3 +89,39 @@ def test_runs_tested_on_different_objects_are_refused(
     write_record(SHELF, [True] * 5, first_object=2)
     with pytest.raises(RecordError, match="2 images only in the first, 2 only in the second, 3 in both"):
         judge(claims_of(params), load_asked(params, runs_root))
+
+
+def test_each_claim_is_corrected_over_its_networks(
+    params: Params, write_record: Callable[..., Path], runs_root: Path
+) -> None:
+    """Networks on one challenge are a family; what is compared on another challenge, or by another claim, is not."""
+    claims = [claim for claim in claims_of(params) if claim.name == TUNING and claim.better.challenge != "artist"]
+    wins = {("type", 0): 6, ("type", 1): 9, ("material", 0): 6}  # the second network has no run on material
+    for (challenge, network), won in wins.items():
+        of = ("miniature-rijksmuseum", challenge, params.architectures[network])
+        write_record(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
+        write_record(RunKey(*of, "off_the_shelf", "imagenet"), [False] * won + [True] * (20 - won))
+    write_record(RunKey("miniature-rijksmuseum", "type", params.architectures[0], "scratch", "random"), [True] * 20)
+    claims.append(Claim(PRETRAINING, TUNED, SCRATCH))
+    verdicts = judge(claims, load_asked(params, runs_root))
+    found = {(v.claim.name, v.claim.better.challenge, v.claim.better.architecture): v for v in verdicts}
+    first, second = params.architectures[:2]
+    six, nine = 2 / 2**6, 2 / 2**9
+    assert found[TUNING, "type", first].p_corrected == pytest.approx(six)  # the larger of a family stays
+    assert found[TUNING, "type", second].p_corrected == pytest.approx(2 * nine)
+    assert found[TUNING, "material", first].p_corrected == pytest.approx(six)
+    assert found[TUNING, "material", second].p_corrected is None
+    assert found[PRETRAINING, "type", first].p_corrected == 1.0
+    assert claims_table(verdicts)["p_corrected"].isna().sum() == 1
+
+
+def test_the_corrected_p_decides(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
+    """Six of six discordant pairs alone are significant (p = 0.031), among two such networks they are not (0.0625)."""
+    for architecture in params.architectures[:2]:
+        of = ("miniature-rijksmuseum", "type", architecture)
+        write_record(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
+        write_record(RunKey(*of, "off_the_shelf", "imagenet"), [False] * 6 + [True] * 14)
+    runs = load_asked(params, runs_root)
+    claims = [claim for claim in claims_of(params) if claim.name == TUNING and claim.better.challenge == "type"]
+    assert [verdict.outcome for verdict in judge(claims, runs)] == ["undecided"] * 2
+    assert [judge([claim], runs)[0].outcome for claim in claims] == ["holds"] * 2

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from rijksnet.analysis.significance import mcnemar, paired_test, wilson_interval
+from rijksnet.analysis import significance
+from rijksnet.analysis.significance import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    paired_test,
+    standard_error,
+    wilson_interval,
+)
 from rijksnet.errors import RecordError
 
 
@@ -106,3 +114,72 @@ def test_no_image_is_refused() -> None:
 def test_wilson_interval_agrees_with_scipy(right: int, n: int) -> None:
     expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_mcnemar_of_a_published_example() -> None:
+    """The worked example of R's package exact2x2 (Fay 2010): 2 and 9 discordant pairs."""
+    assert mcnemar(2, 9) == pytest.approx(0.06543, abs=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_intervals_of_published_examples(right: int, n: int, low: float, high: float) -> None:
+    """Newcombe 1998, Statistics in Medicine 17, table I, method 3."""
+    assert wilson_interval(right / n, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_holm_of_a_published_example() -> None:
+    """Four p-values of which Holm's procedure rejects the first and the last at 0.05 (Wikipedia, Holm–Bonferroni)."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_of_one_test_or_none_corrects_nothing() -> None:
+    assert holm([0.0312]) == [0.0312]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_holm_rejects_what_its_stepwise_procedure_rejects(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    p_values = (generator.random(generator.integers(1, 9)) ** 3).tolist()
+    corrected = holm(p_values)
+    for level in (0.01, 0.05, 0.2, 0.5):
+        rejected: set[int] = set()
+        for step, i in enumerate(np.argsort(p_values)):
+            if p_values[i] > level / (len(p_values) - step):
+                break
+            rejected.add(int(i))
+        assert {i for i, p in enumerate(corrected) if p <= level} == rejected
+
+
+def test_standard_error_of_objects_with_one_image_is_the_binomial_one() -> None:
+    assert standard_error(answers([1] * 30 + [0] * 10, "a")) == pytest.approx(np.sqrt(0.75 * 0.25 / 40))
+
+
+def test_standard_error_is_the_spread_of_redrawn_objects() -> None:
+    """Objects of one to five images that are right or wrong together: redrawing whole objects, written out."""
+    generator = np.random.default_rng(11)
+    images = generator.integers(1, 6, size=150)
+    right = generator.random(150) < 0.6
+    objects = np.repeat([f"object {i}" for i in range(150)], images).tolist()
+    rows = generator.integers(0, 150, size=(20_000, 150))
+    redrawn = (right * images)[rows].sum(axis=1) / images[rows].sum(axis=1)
+    found = standard_error(answers(np.repeat(right, images).tolist(), "a", objects))
+    assert found == pytest.approx(redrawn.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("several_images", [False, True])
+def test_interval_covers_the_true_difference_as_often_as_it_says(
+    several_images: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,000 test sets of 250 objects, drawn from a population whose difference is known: 95 % within 2 points."""
+    monkeypatch.setattr(significance, "RESAMPLES", 1000)  # enough here, and ten times as fast
+    generator, simulations, n = np.random.default_rng(17), 1000, 250
+    images = generator.integers(1, 4, size=(simulations, n)) if several_images else np.ones((simulations, n), int)
+    drawn = generator.choice([1, -1, 0], p=[0.18, 0.10, 0.72], size=(simulations, n))
+    gains = drawn * images  # an object's images are answered alike
+    intervals = np.array([bootstrap_interval(gains[i], images[i]) for i in range(simulations)])
+    covered = np.mean((intervals[:, 0] <= 0.08) & (intervals[:, 1] >= 0.08))
+    assert covered == pytest.approx(0.95, abs=0.02)
