@@ -1,19 +1,38 @@
-"""Tables for people: the frames of `tables` and `claims` as rows of short text, for Markdown and for a terminal."""
+"""Tables for people: the frames of `tables`, `claims` and `scorecard` as rows of short text.
+
+In Markdown and HTML a column is a column. A terminal has 80 characters a line: there some columns stand under their
+left neighbours, and what is in brackets on a line of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rijksnet.analysis.claims import Verdict
 from rijksnet.analysis.runs import RunResult
-from rijksnet.analysis.tables import TABLE3_COLUMNS
+from rijksnet.analysis.tables import GROUNDTRUTH, TABLE3_COLUMNS
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
+
+#: How the scorecard and the errata name a column.
+FIGURES = {
+    "overlap": "classes that the source has too, %",
+    "parameters": "parameters, millions",
+    "feature_size": "feature size",
+    "off_the_shelf": "off the shelf, %",
+    "fine_tuning": "fine tuning, %",
+    "imagenet_off_the_shelf": "θ off the shelf, %",
+    "rijksmuseum_off_the_shelf": "θ̂ off the shelf, %",
+    "imagenet_fine_tuning": "θ fine tuning, %",
+    "rijksmuseum_fine_tuning": "θ̂ fine tuning, %",
+}
 
 NOT_RUN = "not run"
 NOT_APPLICABLE = "–"
@@ -21,6 +40,24 @@ NOT_APPLICABLE = "–"
 Row = dict[Hashable, Any]
 #: A column: its heading, and how a row of the frame reads in it.
 Column = tuple[str, Callable[[Row], str]]
+
+#: Headings of columns that in a terminal stand under their left neighbour, and what is put before their figures.
+STACKED = {"paper": "paper ", "Holm's p": "Holm ", "baseline, %": "against ", "architecture": "", "strategy": ""}
+
+#: Up to this many characters a terminal breaks no word.
+WORD = 21
+
+
+class Linked(str):
+    """A cell that knows where its figure comes from: a run's key, or a file from the project root."""
+
+    __slots__ = ("source",)
+    source: str
+
+    def __new__(cls, text: str, source: str) -> Linked:
+        cell = super().__new__(cls, text)
+        cell.source = source
+        return cell
 
 
 @dataclass(frozen=True)
@@ -31,6 +68,8 @@ class Grid:
     headings: list[str]
     rows: list[list[str]]
     text_columns: int
+    #: Headings of STACKED that this table stacks.
+    stacked: frozenset[str] = frozenset({"paper"})
 
     def markdown(self) -> str:
         """A Markdown table, without the title."""
@@ -45,11 +84,33 @@ class Grid:
         from rich.text import Text
 
         table = Table(title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-        for i, heading in enumerate(self.headings):
-            table.add_column(Text(heading), justify="left" if i < self.text_columns else "right", overflow="fold")
-        for row in self.rows:
-            table.add_row(*(Text(cell) for cell in row))
+        table.padding = (0, 1, 0, 0)
+        columns = self._for_a_terminal()
+        for heading, cells, words in columns:
+            pieces = [piece for cell in cells for piece in (cell.split() if words else cell.split("\n"))]
+            width = max(map(len, [*heading.split(), *pieces]), default=0)
+            justify: JustifyMethod = "left" if words else "right"
+            title = Text("\n".join(wrap(heading, width)))
+            table.add_column(title, justify=justify, no_wrap=not words, overflow="fold", min_width=min(width, WORD))
+        for row in zip(*(cells for _, cells, _ in columns), strict=True):
+            table.add_row(*map(Text, row))
         return table
+
+    def _for_a_terminal(self) -> list[tuple[str, list[str], bool]]:
+        """Heading, cells, and whether they are words, of each column of a narrow table."""
+        columns: list[tuple[str, list[str], bool]] = []
+        for i, heading in enumerate(self.headings):
+            words, cells = i < self.text_columns, [row[i] for row in self.rows]
+            if not words:
+                cells = [cell.replace(" (", "\n(") for cell in cells]
+            if heading not in self.stacked:
+                columns.append((heading, cells, words))
+                continue
+            above, upper, of_words = columns[-1]
+            under = [cell and STACKED[heading] + cell for cell in cells]
+            both = [f"{one}\n{other}" if other else one for one, other in zip(upper, under, strict=True)]
+            columns[-1] = (above, both, of_words)
+        return columns
 
 
 def grid1(table: pd.DataFrame) -> Grid:
@@ -57,12 +118,12 @@ def grid1(table: pd.DataFrame) -> Grid:
     columns: list[Column] = [
         ("challenge", _text("challenge")),
         ("collection", _text("collection")),
-        ("samples N_t", _or(NOT_RUN, _count("samples"))),
-        ("paper", _beside("samples", "{:,.0f}")),
-        ("classes Q_t", _or(NOT_RUN, _count("classes"))),
-        ("paper", _beside("classes", "{:,.0f}")),
-        ("classes that the source has too", _number("overlap_percent", "{:.0f} %")),
-        ("paper", _text("overlap_paper")),
+        ("samples N_t", _of_split(_or(NOT_RUN, _count("samples")))),
+        ("paper", _beside("samples", "{:,.0f}", "{:+z,.0f}")),
+        ("classes Q_t", _of_split(_or(NOT_RUN, _count("classes")))),
+        ("paper", _beside("classes", "{:,.0f}", "{:+z,.0f}")),
+        ("classes that the source has too", _of_split(_number("overlap_percent", "{:.0f} %"))),
+        ("paper", lambda row: _text("overlap_paper")(row).split(" with ")[0]),
     ]
     return _grid("Table 1: the collections, after the split", table, columns, text_columns=2)
 
@@ -73,7 +134,7 @@ def groundtruth_grid(table: pd.DataFrame) -> Grid:
     def between(name: str) -> Callable[[Row], str]:
         def text(row: Row) -> str:
             least, most = row[f"{name}_least"], row[f"{name}_most"]
-            return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+            return Linked(f"{least:,}" if least == most else f"{least:,} to {most:,}", GROUNDTRUTH)
 
         return text
 
@@ -97,9 +158,9 @@ def grid2(table: pd.DataFrame) -> Grid:
         ("architecture", _with_scratch),
         *_accuracy("off_the_shelf", "off the shelf, %"),
         *_accuracy("fine_tuning", "fine tuning, %"),
-        ("parameters, millions", _number("parameters_millions", "{:.1f}")),
+        ("parameters, millions", _of_network(_number("parameters_millions", "{:.1f}"))),
         ("paper", _count("parameters_paper")),
-        ("feature size", _count("feature_size")),
+        ("feature size", _of_network(_count("feature_size"))),
         ("paper", _count("feature_size_paper")),
     ]
     return _grid("Table 2: test accuracy on the source", table, columns, text_columns=2)
@@ -107,29 +168,85 @@ def grid2(table: pd.DataFrame) -> Grid:
 
 def grid3(table: pd.DataFrame) -> Grid:
     """Table 3: test accuracies on the target, from θ and from θ̂."""
-    headings = ("θ off the shelf, %", "θ̂ off the shelf, %", "θ fine tuning, %", "θ̂ fine tuning, %")
     columns: list[Column] = [("challenge", _text("challenge")), ("architecture", _text("architecture"))]
-    for (name, _, _), heading in zip(TABLE3_COLUMNS, headings, strict=True):
-        columns += _accuracy(name, heading)
+    for name, _, _ in TABLE3_COLUMNS:
+        columns += _accuracy(name, FIGURES[name])
     return _grid("Table 3: test accuracy on the target", table, columns, text_columns=2)
 
 
 def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
     """One row a comparison: both accuracies, their difference with its interval, p, n and the verdict."""
-    headings = ["challenge", "architecture", "strategy", "verdict"]
-    headings += ["accuracy, %", "baseline, %", "difference, points", "p", "images"]
+    headings = ["challenge", "architecture", "strategy", "verdict", "accuracy, %", "baseline, %", "difference, points"]
+    headings += ["p", "Holm's p", "images"]
     rows = []
     for verdict in verdicts:
         key, test = verdict.claim.better, verdict.test
-        row = [key.challenge, key.architecture, key.strategy.replace("_", " "), verdict.outcome]
-        if test is None:
-            row += [NOT_APPLICABLE] * 5
+        row = [key.challenge.replace("_", " "), key.architecture, key.strategy.replace("_", " "), verdict.outcome]
+        if test is None or verdict.p_corrected is None:
+            row += [NOT_APPLICABLE, "", NOT_APPLICABLE, NOT_APPLICABLE, "", NOT_APPLICABLE]
         else:
-            interval = f"{_minus(100 * test.low, '{:+z.1f}')} to {_minus(100 * test.high, '{:+z.1f}')}"
-            row += [f"{100 * test.accuracy_a:.1f}", f"{100 * test.accuracy_b:.1f}"]
-            row += [f"{_minus(100 * test.difference, '{:+z.1f}')} ({interval})", p_value(test.p), f"{test.n:,}"]
+            interval = f"{signed(100 * test.low)} to {signed(100 * test.high)}"
+            row += [Linked(f"{100 * test.accuracy_a:.1f}", str(key))]
+            row += [Linked(f"{100 * test.accuracy_b:.1f}", str(verdict.claim.baseline))]
+            row += [f"{signed(100 * test.difference)} ({interval})"]
+            row += [p_value(test.p), p_value(verdict.p_corrected), f"{test.n:,}"]
         rows.append(row)
-    return Grid(title, headings, rows, text_columns=4)
+    return Grid(title, headings, rows, text_columns=4, stacked=frozenset({*STACKED} - {"paper"}))
+
+
+def scorecard_grid(frame: pd.DataFrame) -> Grid:
+    """One row a printed figure: the paper's, ours, and the verdict with its reason; too wide for a terminal."""
+
+    def ours(row: Row) -> str:
+        if pd.isna(row["ours"]):
+            return NOT_APPLICABLE
+        text = _figure(row, "ours", "{:.1f}")
+        interval = "" if pd.isna(row["low"]) else f" ({row['low']:.1f}–{row['high']:.1f})"
+        return Linked(text + interval, row["run"])
+
+    def difference(row: Row) -> str:
+        if pd.isna(row["difference_low"]):
+            return ""
+        low, high = (signed(row[f"difference_{end}"]) for end in ("low", "high"))
+        return f"{signed(row['ours'] - row['paper'])} ({low} to {high})"
+
+    columns: list[Column] = [
+        ("table", _text("table")),
+        ("challenge", _text("challenge")),
+        ("of", lambda row: str(row["architecture"] or row["collection"])),
+        ("figure", _column_name),
+        ("verdict", _text("verdict")),
+        ("note", _text("note")),
+        ("paper", lambda row: _figure(row, "paper", "{:g}")),
+        ("ours", ours),
+        ("difference, points", difference),
+    ]
+    title = "Scorecard: the figures that the paper prints, and ours"
+    return replace(_grid(title, frame, columns, text_columns=6), stacked=frozenset())
+
+
+def errata_grid(table: pd.DataFrame) -> Grid:
+    """The paper's misprints and doubtful figures."""
+    columns: list[Column] = [
+        ("table", _text("table")),
+        ("figure", _printed_where),
+        ("printed", _text("printed")),
+        ("read as", _text("read_as")),
+        ("why", _text("why")),
+    ]
+    return _grid("Misprints and doubtful figures in the paper", table, columns, text_columns=5)
+
+
+def differences_grid(table: pd.DataFrame) -> Grid:
+    """Where the paper's text, its released code and this project differ."""
+    columns: list[Column] = [
+        ("topic", _text("topic")),
+        ("the text", _text("text")),
+        ("the released code", _text("released_code")),
+        ("here", _text("here")),
+        ("why it matters", _text("matters")),
+    ]
+    return _grid("The paper's text, its released code, and this project", table, columns, text_columns=5)
 
 
 def run_grid(runs: Iterable[RunResult]) -> Grid:
@@ -139,13 +256,13 @@ def run_grid(runs: Iterable[RunResult]) -> Grid:
     rows = [
         [
             f"`{run.key}`",
-            f"`{run.weights_digest[:12]}`",
+            f"`{run.weights_digest[:12]}`" if run.weights_digest else NOT_APPLICABLE,
             f"`{run.split_digest[:12]}`",
             f"{100 * run.test.accuracy:.1f}",
             f"{100 * run.majority_accuracy:.1f}",
             f"{100 * run.test.macro_f1:.1f}",
-            str(run.best_epoch),
-            str(run.epochs),
+            NOT_APPLICABLE if run.best_epoch is None else str(run.best_epoch),
+            NOT_APPLICABLE if run.best_epoch is None else str(run.epochs),
             f"{run.test.n:,}",
         ]
         for run in runs
@@ -156,6 +273,11 @@ def run_grid(runs: Iterable[RunResult]) -> Grid:
 def p_value(p: float) -> str:
     """Four decimals, so that none on either side of 0.05 reads as 0.05."""
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def signed(points: float) -> str:
+    """A difference with its sign, one decimal; none is zero's."""
+    return _minus(points, "{:+z.1f}")
 
 
 def _grid(title: str, table: pd.DataFrame, columns: list[Column], text_columns: int) -> Grid:
@@ -176,22 +298,54 @@ def _accuracy(name: str, heading: str) -> list[Column]:
             return NOT_APPLICABLE
         if pd.isna(row[f"{name}_percent"]):
             return NOT_RUN
-        return f"{row[f'{name}_percent']:.1f} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
+        text = f"{row[f'{name}_percent']:.1f} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
+        return Linked(text, row[f"{name}_run"])
 
-    return [(heading, ours), ("paper", _beside(name, "{:.1f}"))]
+    return [(heading, ours), ("paper", _beside(name, "{:g}", "{:+z.1f}"))]
 
 
-def _beside(name: str, form: str) -> Callable[[Row], str]:
-    """The paper's figure, and where it is stated ours − the paper's in brackets."""
+def _beside(name: str, form: str, signed: str) -> Callable[[Row], str]:
+    """The paper's figure as it is printed, and where it is stated ours − the paper's in brackets."""
 
     def cell(row: Row) -> str:
         if pd.isna(row[f"{name}_paper"]):
             return ""
         difference = row[f"{name}_difference"]
-        stated = "" if pd.isna(difference) else f" ({_minus(difference, form.replace(':', ':+z'))})"
+        stated = "" if pd.isna(difference) else f" ({_minus(difference, signed)})"
         return form.format(row[f"{name}_paper"]) + stated
 
     return cell
+
+
+def _of_split(cell: Callable[[Row], str]) -> Callable[[Row], str]:
+    """A count of Table 1, with the file that says it."""
+    return lambda row: Linked(cell(row), f"data/{row['collection']}/splits.json")
+
+
+def _of_network(cell: Callable[[Row], str]) -> Callable[[Row], str]:
+    """A size in Table 2, with the run of that network, if there is one."""
+
+    def linked(row: Row) -> str:
+        made = [row[f"{name}_run"] for name in ("fine_tuning", "off_the_shelf") if pd.notna(row[f"{name}_percent"])]
+        return Linked(cell(row), made[0]) if made else cell(row)
+
+    return linked
+
+
+def _figure(row: Row, name: str, form: str) -> str:
+    """Counts as whole numbers, all else in the form given."""
+    whole = row["column"] in ("samples", "classes", "feature_size")
+    return ("{:,.0f}" if whole else form).format(row[name])
+
+
+def _column_name(row: Row) -> str:
+    return FIGURES.get(row["column"], str(row["column"]))
+
+
+def _printed_where(row: Row) -> str:
+    """Challenge, architecture and column of an erratum, those that it has."""
+    parts = (row["challenge"], row["architecture"], _column_name(row))
+    return ", ".join(part for part in parts if part)
 
 
 def _with_scratch(row: Row) -> str:

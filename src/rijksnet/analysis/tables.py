@@ -1,4 +1,4 @@
-"""The paper's Tables 1, 2 and 3 with this project's figures, the paper's beside them.
+"""The paper's Tables 1, 2 and 3 with this project's figures beside the paper's, and what is odd about the latter.
 
 Every accuracy takes a group of columns that start with its name: `_percent`, `_low` and `_high` (95 % Wilson interval,
 percent), `_n` (test images), `_paper` (the paper's figure), `_difference` (ours − the paper's, points) and `_run` (the
@@ -20,12 +20,16 @@ import pandas as pd
 from rijksnet.analysis.metrics import PerClass
 from rijksnet.analysis.runs import RunResult, SplitSummary
 from rijksnet.analysis.significance import wilson_interval
+from rijksnet.analysis.sizes import size_of
 from rijksnet.errors import RecordError
 from rijksnet.params import Initialisation, Params, Strategy
 from rijksnet.paths import RunKey
 
 #: Where the paper's figures lie, from the project root.
 REFERENCE = Path("reference")
+
+#: Table 1 as counted on the real ground truth, from the project root.
+GROUNDTRUTH = "reference/rijksmuseum_groundtruth.csv"
 
 #: The collections of the paper, under the names that this project gives them.
 PAPER_SOURCE, PAPER_TARGET = "rijksmuseum", "antwerp"
@@ -67,10 +71,7 @@ def groundtruth_table(reference: Path = REFERENCE) -> pd.DataFrame:
     Raises:
         RecordError: a file is absent.
     """
-    path = reference / "rijksmuseum_groundtruth.csv"
-    if not path.is_file():
-        raise RecordError(f"{path} is not a file: it comes with the project; run from its root")
-    table, printed = pd.read_csv(path), read_paper(reference).table1
+    table, printed = pd.read_csv(_existing(reference / Path(GROUNDTRUTH).name)), read_paper(reference).table1
     for column in ("samples", "classes"):
         table[f"{column}_paper"] = [printed[challenge, PAPER_SOURCE][column] for challenge in table["challenge"]]
     return table
@@ -87,6 +88,29 @@ def read_paper(reference: Path = REFERENCE) -> Paper:
         _by_row(reference / "paper_table2.csv", "architecture"),
         _by_row(reference / "paper_table3.csv", "architecture"),
     )
+
+
+def errata(reference: Path = REFERENCE) -> pd.DataFrame:
+    """The paper's misprints and doubtful figures, a row each, as text.
+
+    Columns: table, challenge, architecture, column, printed, read_as, why; an empty challenge or architecture means all
+    of them.
+
+    Raises:
+        RecordError: the file is absent.
+    """
+    return pd.read_csv(_existing(reference / "errata.csv"), dtype=str, keep_default_na=False)
+
+
+def differences(reference: Path = REFERENCE) -> pd.DataFrame:
+    """Where the paper's text, its authors' released code and this project differ, a row each, as text.
+
+    Columns: topic, text, released_code, here (the parameter that decides, or what is done), matters.
+
+    Raises:
+        RecordError: the file is absent.
+    """
+    return pd.read_csv(_existing(reference / "differences.csv"), dtype=str, keep_default_na=False)
 
 
 def table1(params: Params, splits: Splits, paper: Paper) -> pd.DataFrame:
@@ -108,16 +132,22 @@ def table1(params: Params, splits: Splits, paper: Paper) -> pd.DataFrame:
     return _whole_counts(pd.DataFrame(rows, columns=columns))
 
 
-def table2(params: Params, runs: Runs, paper: Paper) -> pd.DataFrame:
+def table2(params: Params, runs: Runs, paper: Paper, splits: Splits | None = None) -> pd.DataFrame:
     """Table 2: a row a challenge and architecture on the source, off the shelf and fine tuning from ImageNet weights.
 
     The row with `initialisation` random is the network trained from scratch: its accuracy stands under `fine_tuning`.
+    Parameters and feature size are those of the runs, and of what has not been run computed from the architecture, for
+    the classes of the source's split (before it is split, on the paper's own source, the paper's).
     """
-    rows = []
+    source, rows = params.source.collection, []
+    of_source = (splits or {}).get(source, {})
     for challenge in params.source.challenges:
-        rows += [_table2_row(params, runs, paper, challenge, architecture) for architecture in params.architectures]
+        classes = len(of_source[challenge].classes) if challenge in of_source else None
+        if classes is None and source == PAPER_SOURCE:
+            classes = paper.table1.get((challenge, PAPER_SOURCE), {}).get("classes")
+        rows += [_table2_row(params, runs, paper, challenge, name, classes) for name in params.architectures]
         if challenge in params.scratch.challenges:
-            rows.append(_scratch_row(params, runs, challenge))
+            rows.append(_scratch_row(params, runs, challenge, classes))
     return _whole_counts(pd.DataFrame(rows))
 
 
@@ -150,10 +180,14 @@ def _whole_counts(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _by_row(path: Path, second: str) -> dict[Hashable, Figures]:
+def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise RecordError(f"{path} is not a file: the paper's figures come with the project; run from its root")
-    frame = pd.read_csv(path)
+        raise RecordError(f"{path} is not a file: it comes with the project; run from its root")
+    return path
+
+
+def _by_row(path: Path, second: str) -> dict[Hashable, Figures]:
+    frame = pd.read_csv(_existing(path))
     return {(row["challenge"], row[second]): row for row in frame.to_dict("records")}
 
 
@@ -181,7 +215,9 @@ def _overlap(splits: Splits, source: str, target: str, challenge: str) -> float 
     return 100 * len(set(ours.classes) & set(theirs.classes)) / len(ours.classes)
 
 
-def _table2_row(params: Params, runs: Runs, paper: Paper, challenge: str, architecture: str) -> dict[str, object]:
+def _table2_row(
+    params: Params, runs: Runs, paper: Paper, challenge: str, architecture: str, classes: int | None
+) -> dict[str, object]:
     collection, seed = params.source.collection, params.training.seed
     figures = paper.table2.get((challenge, architecture), {})
     row: dict[str, object] = {"challenge": challenge, "architecture": architecture, "initialisation": "imagenet"}
@@ -192,24 +228,26 @@ def _table2_row(params: Params, runs: Runs, paper: Paper, challenge: str, archit
     for strategy, key in keys.items():
         published = figures.get(f"{strategy}_accuracy_percent")
         row |= _accuracy(strategy, key, runs.get(key), published, collection == PAPER_SOURCE)
-    row |= _size(next((runs[key] for key in keys.values() if key in runs), None))
+    row |= _size(architecture, next((runs[key] for key in keys.values() if key in runs), None), classes)
     row |= {"parameters_paper": figures.get("parameters_millions"), "feature_size_paper": figures.get("feature_size")}
     return row
 
 
-def _scratch_row(params: Params, runs: Runs, challenge: str) -> dict[str, object]:
+def _scratch_row(params: Params, runs: Runs, challenge: str, classes: int | None) -> dict[str, object]:
     architecture = params.scratch.architecture
     key = RunKey(params.source.collection, challenge, architecture, "scratch", "random", params.training.seed)
     row: dict[str, object] = {"challenge": challenge, "architecture": architecture, "initialisation": "random"}
-    return row | _accuracy("fine_tuning", key, runs.get(key), None, same_scale=False) | _size(runs.get(key))
+    run = runs.get(key)
+    return row | _accuracy("fine_tuning", key, run, None, same_scale=False) | _size(architecture, run, classes)
 
 
-def _size(run: RunResult | None) -> dict[str, object]:
+def _size(architecture: str, run: RunResult | None, classes: int | None) -> dict[str, object]:
     """Parameters of the whole network with its softmax, millions, and the length of its feature vector."""
-    return {
-        "parameters_millions": None if run is None else round(run.parameters / 1e6, 1),
-        "feature_size": None if run is None else run.feature_size,
-    }
+    if run is not None:
+        return {"parameters_millions": round(run.parameters / 1e6, 1), "feature_size": run.feature_size}
+    size = size_of(architecture)
+    millions = None if classes is None else round(size.parameters(int(classes)) / 1e6, 1)
+    return {"parameters_millions": millions, "feature_size": size.feature_size}
 
 
 def _accuracy(

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from rijksnet.analysis import figures
-from rijksnet.paths import RunKey
+from rijksnet.analysis.calibration import calibrate
+from rijksnet.analysis.runs import Predictions
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -24,11 +25,6 @@ def history(epochs: int) -> pd.DataFrame:
     steps = np.arange(epochs, dtype=float)
     names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
     return pd.DataFrame({"epoch": np.arange(epochs), **dict.fromkeys(names, 0.5 / (steps + 1))})
-
-
-def curve(challenge: str, architecture: str, strategy: str, initialisation: str, epochs: int = 4) -> figures.Curve:
-    key = RunKey("antwerp", challenge, architecture, strategy, initialisation)
-    return figures.Curve(key, np.linspace(0.1, 0.9, epochs))
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 30])
@@ -65,38 +61,40 @@ def test_the_tail_of_many_classes_is_summed_into_one() -> None:
     assert counts.sum() == matrix.sum()
 
 
-def test_curves_follow_the_papers_manner() -> None:
-    colours = {"resnet50": "#0072b2"}
-    shelf = figures._style(RunKey("c", "type", "resnet50", "off_the_shelf", "imagenet"), 5, colours)
-    tuned = figures._style(RunKey("c", "type", "resnet50", "fine_tuning", "rijksmuseum"), 5, colours)
-    scratch = figures._style(RunKey("c", "type", "resnet50", "scratch", "random"), 5, colours)
-    assert (shelf["linestyle"], tuned["linestyle"], scratch["linestyle"]) == ("-.", "--", "-")
-    assert shelf["color"] == tuned["color"] != scratch["color"] == figures.SCRATCH_COLOUR
-    assert shelf["linewidth"] < tuned["linewidth"]
-
-
-def test_the_legend_names_only_what_is_drawn() -> None:
-    def labels(curves: list[figures.Curve]) -> list[str]:
-        return [str(handle.get_label()) for handle in figures._legend(curves, {"resnet50": "#0072b2"})]
-
-    shelf = curve("type", "resnet50", "off_the_shelf", "imagenet")
-    assert labels([shelf]) == ["resnet50", "off the shelf"]
-    scratch = curve("type", "resnet50", "scratch", "random")
-    assert labels([shelf, scratch]) == ["resnet50", "off the shelf", "resnet50 from scratch"]
-    tuned = curve("type", "resnet50", "fine_tuning", "rijksmuseum")
-    assert labels([tuned]) == ["resnet50", "fine tuning", "from θ (ImageNet)", "from θ̂ (source)"]
-
-
-def test_validation_curves_have_a_panel_a_challenge() -> None:
-    type_curves = [curve("type", "resnet50", "fine_tuning", "imagenet"), curve("type", "vgg19", "scratch", "random", 1)]
-    three = [curve(name, "resnet50", "off_the_shelf", "imagenet") for name in ("material", "type", "artist")]
-    assert size_of(figures.validation_curves(type_curves, "one"))[0] == 1200
-    assert size_of(figures.validation_curves(three, "three"))[0] == 1710
-
-
 def test_figures_leave_pyplot_alone_and_matplotlib_for_later() -> None:
     code = (
         "import sys, numpy as np, rijksnet.analysis.figures as f; early = 'matplotlib' in sys.modules; "
         "f.confusion(np.eye(3, dtype=int), ['a', 'b', 'c'], 't'); print(early, 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False False"
+
+
+def predictions(n: int, right: float) -> Predictions:
+    """`n` images of three classes, answered with confidences spread over (1/3, 1)."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, n)
+    answers = np.where(generator.random(n) < right, labels, (labels + 1) % 3)
+    sure = generator.uniform(0.34, 1, n)
+    probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
+    probabilities[np.arange(n), answers] = sure
+    index = pd.MultiIndex.from_arrays([np.arange(n), np.zeros(n)], names=["object_id", "image"])
+    return Predictions(index, labels.astype(np.int64), probabilities.astype(np.float32))
+
+
+@pytest.mark.parametrize("n", [1, 200])
+def test_reliability_before_and_after(n: int) -> None:
+    shown = predictions(n, 0.4)
+    png = figures.reliability(shown, calibrate(predictions(300, 0.4), shown), "a run")
+    assert size_of(png) == (1200, 630)
+
+
+@pytest.mark.parametrize(("modules", "width"), [(1, 900), (5, 900), (20, 2340)])
+def test_probes_by_depth_of_whatever_weights_there_are(modules: int, width: int) -> None:
+    rows = [
+        {"weights": weights, "depth": i, "module": f"stages.{i}", "test_accuracy": 0.5, "low": 0.4, "high": 0.6}
+        for weights in ("imagenet", "random")
+        for i in range(modules)
+    ]
+    png = figures.probes(pd.DataFrame(rows), "a network")
+    assert size_of(png) == (width, 600)
+    assert png == figures.probes(pd.DataFrame(rows[::-1]), "a network")

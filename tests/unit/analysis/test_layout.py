@@ -5,10 +5,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rijksnet.analysis.layout import Grid, grid1, grid2, p_value
+from rijksnet.analysis import tables
+from rijksnet.analysis.claims import Claim, Verdict
+from rijksnet.analysis.layout import (
+    Grid,
+    claim_grid,
+    differences_grid,
+    errata_grid,
+    grid1,
+    grid2,
+    grid3,
+    groundtruth_grid,
+    p_value,
+)
 from rijksnet.analysis.runs import SplitSummary
-from rijksnet.analysis.tables import read_paper, table1, table2
+from rijksnet.analysis.significance import PairedTest
+from rijksnet.analysis.tables import groundtruth_table, read_paper, table1, table2, table3
 from rijksnet.params import Params
+from rijksnet.paths import RunKey
 
 GRID = Grid("A title", ["name", "figure"], [["a|b", "[1]"]], text_columns=1)
 
@@ -38,7 +52,7 @@ def test_columns_of_the_paper_are_left_out_where_it_has_nothing(
     assert "paper" not in grid2(table2(params, {}, paper)).headings
     theirs = grid2(table2(paper_params, {}, paper))
     assert theirs.headings.count("paper") == 4
-    assert theirs.rows[0][:4] == ["type", "inception_v3", "not run", "73.0"]
+    assert theirs.rows[0][:4] == ["type", "inception_v3", "not run", "72.96"]
 
 
 def test_a_stated_difference_stands_beside_the_papers_figure(paper_params: Params, reference: Path) -> None:
@@ -51,5 +65,71 @@ def test_what_has_not_been_run_says_so(params: Params, reference: Path) -> None:
     paper = read_paper(reference)
     assert grid1(table1(params, {}, paper)).rows[0][:4] == ["material", "miniature-rijksmuseum", "not run", "110,668"]
     grid = grid2(table2(params, {}, paper))
-    assert grid.rows[0] == ["material", "test_resnet", "not run", "not run"]
-    assert grid.rows[2] == ["material", "test_resnet, from scratch", "–", "not run"]
+    assert grid.rows[0] == ["material", "test_resnet", "not run", "not run", "96"]
+    assert grid.rows[2] == ["material", "test_resnet, from scratch", "–", "not run", "96"]
+
+
+def printed(grid: Grid, width: int = 80) -> list[str]:
+    """The lines that a terminal of `width` characters shows."""
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as captured:
+        console.print(grid.rich())
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_a_terminal_of_80_characters_stacks_what_belongs_together() -> None:
+    headings = ["challenge", "architecture", "off the shelf, %", "paper", "fine tuning, %", "paper"]
+    row = ["material", "inception_v3", "88.1 (87.5–88.7)", "88.24 (−0.1)", "92.0 (91.4–92.5)", "92.1 (−0.1)"]
+    lines = printed(Grid("Table 2", headings, [row], text_columns=2))
+    assert [line.split() for line in lines[5:8]] == [
+        ["material", "inception_v3", "88.1", "92.0"],
+        ["(87.5–88.7)", "(91.4–92.5)"],
+        ["paper", "88.24", "paper", "92.1"],
+    ]
+    assert lines[8].split() == ["(−0.1)", "(−0.1)"]
+
+
+def test_no_word_of_a_printed_table_is_broken_or_lost(paper_params: Params, reference: Path) -> None:
+    paper = read_paper(reference)
+    claims = claim_grid("A claim", [verdict(0.99, 0.0123, 0.0246), verdict(0.91, 1e-9, 2e-9)])
+    grids = [
+        grid1(table1(paper_params, {}, paper)),
+        grid2(table2(paper_params, {}, paper)),
+        grid3(table3(paper_params, {}, paper)),
+        groundtruth_grid(groundtruth_table(reference)),
+        claims,
+    ]
+    for grid in grids:
+        words = {word for line in printed(grid) for word in line.split()}
+        assert {word for row in grid.rows for cell in row for word in cell.split()} <= words
+        assert {word for heading in grid.headings for word in heading.split() if heading not in grid.stacked} <= words
+
+
+def verdict(accuracy: float, p: float, p_corrected: float | None) -> Verdict:
+    key = RunKey("antwerp", "artist", "inception_v3", "off_the_shelf", "rijksmuseum")
+    test = PairedTest(1865, 1865, accuracy, 0.8, accuracy - 0.8, -0.101, 0.123, 5, 4, p)
+    return Verdict(Claim("a claim", key, key), test if p_corrected is not None else None, p_corrected)
+
+
+def test_claims_have_both_p_values() -> None:
+    grid = claim_grid("A claim", [verdict(0.9, 0.0123, 0.0369), verdict(0.9, 0.0123, None)])
+    tested, absent = (dict(zip(grid.headings, row, strict=True)) for row in grid.rows)
+    assert (tested["p"], tested["Holm's p"], tested["verdict"]) == ("0.0123", "0.0369", "holds")
+    assert (tested["accuracy, %"], tested["baseline, %"]) == ("90.0", "80.0")
+    assert tested["difference, points"] == "+10.0 (−10.1 to +12.3)"
+    assert (absent["verdict"], absent["p"], absent["images"]) == ("not run", "–", "–")
+
+
+def test_oddities_of_the_paper_read_as_they_are_written(reference: Path) -> None:
+    errata, found = tables.errata(reference), tables.differences(reference)
+    rows = {row[1]: row for row in errata_grid(errata).rows}
+    assert rows["artist, inception_v3, off the shelf, %"][2:4] == [".07%", "7 %"]
+    assert rows["parameters, millions"][0] == "2"
+    grid = differences_grid(found)
+    assert all(all(row) for row in grid.rows)
+    assert grid.text_columns == len(grid.headings)
+    assert {row[3] for row in grid.rows if row[3].startswith("training.")} == {
+        "training.protocol",
+        "training.pixels",
+        "training.batch_norm",
+    }

@@ -10,7 +10,16 @@ import pytest
 from rijksnet.analysis import metrics
 from rijksnet.analysis.runs import SplitSummary, load_asked
 from rijksnet.analysis.significance import wilson_interval
-from rijksnet.analysis.tables import per_class_table, read_paper, table1, table2, table3
+from rijksnet.analysis.tables import (
+    differences,
+    errata,
+    groundtruth_table,
+    per_class_table,
+    read_paper,
+    table1,
+    table2,
+    table3,
+)
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
@@ -131,6 +140,37 @@ def test_table3_without_a_transfer_keeps_its_columns(params: Params, reference: 
     table = table3(params.model_copy(update={"target": none}), {}, read_paper(reference))
     assert table.empty
     assert "rijksmuseum_fine_tuning_run" in table
+
+
+def test_sizes_of_what_has_not_been_run_are_computed(params: Params, paper_params: Params, reference: Path) -> None:
+    paper, columns = read_paper(reference), ["parameters_millions", "feature_size"]
+    split = {"rijksmuseum": {"type": SplitSummary(100_000, tuple(map(str, range(500))), "d")}}
+    table = table2(paper_params, {}, paper, split)
+    row = row_of(table, challenge="type", architecture="vgg19")
+    assert row[columns].tolist() == [20.3, 512]  # 20,024,384 and 513 for each of the split's 500 classes
+    row = row_of(table, challenge="artist", architecture="vgg19")
+    assert row[columns].tolist() == [20.6, 512]  # not split yet: the paper's 1,196
+    row = row_of(table2(params, {}, paper), challenge="type", architecture="test_resnet", initialisation="random")
+    assert row["feature_size"] == 96
+    assert pd.isna(row["parameters_millions"])  # a drawn collection has no classes before it is split
+
+
+def test_errata_name_figures_that_the_paper_prints(reference: Path) -> None:
+    paper, found = read_paper(reference), errata(reference)
+    assert list(found) == ["table", "challenge", "architecture", "column", "printed", "read_as", "why"]
+    for row in found.to_dict("records"):
+        if row["table"] == "1":
+            assert f"{paper.table1[row['challenge'], 'rijksmuseum'][row['column']]:,}" == row["printed"]
+        elif row["architecture"]:
+            value = paper.table2[row["challenge"], row["architecture"]][f"{row['column']}_accuracy_percent"]
+            assert f"{value:g} %" == row["read_as"]
+    assert set(differences(reference)["topic"]) >= {"Learning rate of fine tuning", "Pixel values", "Tested weights"}
+
+
+@pytest.mark.parametrize("read", [errata, differences, groundtruth_table])
+def test_absent_tables_of_the_project_are_named(tmp_path: Path, read: Callable[[Path], pd.DataFrame]) -> None:
+    with pytest.raises(RecordError, match=r"\.csv is not a file: it comes with the project"):
+        read(tmp_path)
 
 
 def test_absent_figures_of_the_paper_are_named(tmp_path: Path) -> None:
