@@ -13,7 +13,7 @@ import pytest
 
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.stages import train
+from rijksnet.stages import job, train
 from rijksnet.stages.features import features
 from rijksnet.tracking import record
 from rijksnet.training import loop
@@ -52,14 +52,14 @@ def short(make: Make, epochs: int = EPOCHS, **training: Any) -> Params:
 
 @pytest.fixture
 def every_epoch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train.checkpoint, "Checkpoint", partial(Checkpoint, every_s=0))
+    monkeypatch.setattr(job.checkpoint, "Checkpoint", partial(Checkpoint, every_s=0))
 
 
 def kill(params: Params, key: RunKey, during: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start a run and kill it at the end of an epoch's training, before anything of that epoch is kept."""
     train_epoch = loop._train_epoch
 
-    def killed(*arguments: Any) -> tuple[float, float, int]:
+    def killed(*arguments: Any) -> Any:
         result = train_epoch(*arguments)
         if arguments[4][1] == during:
             raise KeyboardInterrupt
@@ -73,14 +73,14 @@ def kill(params: Params, key: RunKey, during: int, monkeypatch: pytest.MonkeyPat
 
 def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the epochs trained from now on."""
-    trained, fit = [], train.fit
+    trained, fit = [], job.fit_tasks
 
     def noting(*arguments: Any) -> Any:
-        for epoch in fit(*arguments):
-            trained.append(epoch.epoch)
-            yield epoch
+        for tasks in fit(*arguments):
+            trained.append(tasks[0].epoch)
+            yield tasks
 
-    monkeypatch.setattr(train, "fit", noting)
+    monkeypatch.setattr(job, "fit_tasks", noting)
     return trained
 
 
@@ -130,7 +130,7 @@ def test_momentum_is_part_of_what_is_resumed(tiny_params: Make, monkeypatch: pyt
     params, key = short(tiny_params), KEYS[1]
     whole = carry_out(params, key)["history"]
     kill(params, key, 2, monkeypatch)
-    monkeypatch.setattr("torch.optim.SGD.load_state_dict", lambda *_: None)
+    monkeypatch.setattr("rijksnet.training.loop.SGD.load_state_dict", lambda *_: None)
     resumed = carry_out(params, key)["history"]
     assert resumed[:2] == whole[:2]
     assert resumed[3] != whole[3]

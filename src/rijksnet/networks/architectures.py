@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from rijksnet.errors import ParamsError
 from rijksnet.networks.weights import SOFTMAX, Design
 
-#: The paper's names where timm's differ: `legacy_xception` is Chollet's Xception.
-TIMM_NAMES = {"xception": "legacy_xception"}
+#: Names where timm's differ: `legacy_xception` is Chollet's Xception; timm has no densely connected network for tests.
+TIMM_NAMES = {"xception": "legacy_xception", "test_densenet": "densenet121"}
+
+#: What timm is asked for under such a name.
+OPTIONS: dict[str, dict[str, Any]] = {"test_densenet": {"growth_rate": 16, "block_config": [2, 2, 2, 2]}}
 
 
 def timm_name(architecture: str) -> str:
@@ -26,7 +29,7 @@ def timm_name(architecture: str) -> str:
 def design_as_published(architecture: str) -> Design:
     """The design of an architecture as timm trains it."""
     config = default_config(architecture)
-    return Design(architecture, {}, tuple(config["mean"]), tuple(config["std"]))
+    return Design(architecture, OPTIONS.get(architecture, {}), tuple(config["mean"]), tuple(config["std"]))
 
 
 def default_config(architecture: str) -> dict[str, Any]:
@@ -93,9 +96,12 @@ class Network(nn.Module):
 
     def features(self, pixels_bhwc: Tensor) -> Tensor:
         """Globally average-pooled features, float (B, F), of uint8 pixels (B, H, W, 3)."""
+        return self.pool(self.backbone.forward_features(self.normalised(pixels_bhwc)))
+
+    def normalised(self, pixels_bhwc: Tensor) -> Tensor:
+        """What the backbone takes, float (B, 3, H, W), of uint8 pixels (B, H, W, 3)."""
         # a permuted (B, H, W, C) array is channels-last already: no copy before the multiplication
-        x_bchw = pixels_bhwc.permute(0, 3, 1, 2) * self.pixel_scale + self.pixel_shift
-        return self.pool(self.backbone.forward_features(x_bchw))
+        return pixels_bhwc.permute(0, 3, 1, 2) * self.pixel_scale + self.pixel_shift
 
     def pool(self, maps: Tensor) -> Tensor:
         """Global average over positions: (B, C, H, W), (B, H, W, C) or tokens (B, T, C) to (B, C)."""
@@ -104,8 +110,12 @@ class Network(nn.Module):
             return maps.mean(positions)
         return maps[:, getattr(self.backbone, "num_prefix_tokens", 0) :].mean(1)
 
+    def classify(self, x_bchw: Tensor) -> Tensor:
+        """Logits, float (B, Q), of what the backbone takes: for those who want gradients with respect to it."""
+        return cast(Tensor, self.softmax(self.pool(self.backbone.forward_features(x_bchw))))
+
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
-        return cast(Tensor, self.softmax(self.features(pixels_bhwc)))
+        return self.classify(self.normalised(pixels_bhwc))
 
 
 def remove_head(backbone: nn.Module, name: str, options: dict[str, Any]) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
-def initialise_softmax(layer: nn.Linear) -> None:
-    """Glorot-uniform weights and no bias: Keras' default, which the paper leaves unsaid."""
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def initialise_softmax(layer: nn.Linear, block: slice = slice(None)) -> None:
+    """Glorot-uniform weights and no bias: Keras' default, which the paper leaves unsaid.
+
+    Args:
+        block: the classes to initialise, where the layer holds several softmax layers side by side.
+    """
+    with torch.no_grad():
+        nn.init.xavier_uniform_(layer.weight[block])
+        nn.init.zeros_(layer.bias[block])
 
 
 def initialise_he_uniform(network: nn.Module) -> None:

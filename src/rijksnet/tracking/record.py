@@ -36,7 +36,7 @@ class Run:
     classes: list[str]
     parameters: int  #: trainable values of the whole network
     feature_size: int
-    best_epoch: int
+    best_epoch: int | None  #: None where there are no epochs
     digests: dict[str, str]  #: `split`, `initial_weights`
     lineage: dict[str, Any]  #: git commit, versions, device
     files: dict[str, str]  #: sha256 of each other file of the record
@@ -101,14 +101,20 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 
 def complete(paths: RecordPaths, run: Run) -> None:
     """Write run.json, and with it make the record complete. `run.files` is filled in here."""
-    files = {path.name: sha256_of(path) for path in _files(paths)}
+    written = [*_always(paths), *(path for path in _mostly(paths) if path.is_file())]
+    files = {path.name: sha256_of(path) for path in written}
     content = {**asdict(run), "files": files}
     with replacing(paths.run) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _files(paths: RecordPaths) -> list[Path]:
-    return [paths.history, paths.metrics, paths.predictions, paths.weights]
+def _always(paths: RecordPaths) -> list[Path]:
+    return [paths.metrics, paths.predictions]
+
+
+def _mostly(paths: RecordPaths) -> list[Path]:
+    """What a run by epochs has, and a network; run.json says whether this one does."""
+    return [paths.history, paths.weights]
 
 
 def read_run(paths: RecordPaths) -> Run:
@@ -124,7 +130,8 @@ def read_run(paths: RecordPaths) -> Run:
         run = Run(**{**content, "key": RunKey(**content["key"])})
     except (ValueError, TypeError, KeyError) as error:
         raise RecordError(f"{paths.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
-    for path in _files(paths):
+    listed = [*_always(paths), *(path for path in _mostly(paths) if path.name in run.files)]
+    for path in listed:
         if not path.is_file() or sha256_of(path) != run.files.get(path.name):
             raise RecordError(f"{path} is not the file that the run wrote: restore it with `dvc checkout {path}`")
     return run

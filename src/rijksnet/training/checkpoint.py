@@ -19,13 +19,14 @@ from rijksnet.training.epoch import Epoch
 class Progress:
     """Where a run stands after its last whole epoch."""
 
-    history: list[Epoch] = field(default_factory=list)
+    history: list[tuple[Epoch, ...]] = field(default_factory=list)  #: each epoch, as each task measured it
     kept: dict[str, Tensor] = field(default_factory=dict)  #: the weights of the best epoch so far
     started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
     def validation_losses(self) -> list[float]:
-        return [epoch.validation_loss for epoch in self.history]
+        """Summed over the tasks."""
+        return [sum(task.validation_loss for task in epoch) for epoch in self.history]
 
 
 @dataclass
@@ -51,7 +52,8 @@ class Checkpoint:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
-        return Progress([Epoch(**epoch) for epoch in state["history"]], state["kept"], state["started_ms"])
+        history = [tuple(Epoch(**task) for task in epoch) for epoch in state["history"]]
+        return Progress(history, state["kept"], state["started_ms"])
 
     def save(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
         """Save, if the last time is long enough ago; the file is whole at every moment."""
@@ -63,7 +65,7 @@ class Checkpoint:
             "model": model.state_dict(),
             "optimiser": optimiser.state_dict(),
             "random": torch.get_rng_state(),
-            "history": [asdict(epoch) for epoch in progress.history],
+            "history": [[asdict(task) for task in epoch] for epoch in progress.history],
             "kept": progress.kept,
             "started_ms": progress.started_ms,
         }

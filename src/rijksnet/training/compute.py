@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from rijksnet.errors import ParamsError
 from rijksnet.params import Training
+
+#: Fewer values than this are trained by one thread: several would wait for each other longer than they work.
+FEW_PARAMETERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ def choose(training: Training) -> Compute:
         ParamsError: training.device is not there.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; cuBLAS is not else repeatable
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch's compiler: 1.7 s
     # nothing here reads uninitialised memory, and filling it takes time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -44,6 +50,18 @@ def choose(training: Training) -> Compute:
         raise ParamsError(f"training.device is {name!r}, but this machine has only {options}; or set it to 'auto'")
     bf16 = training.precision == "bf16" or (training.precision == "auto" and has_native_bf16(name))
     return Compute(torch.device(name), torch.bfloat16 if bf16 else torch.float32)
+
+
+@contextmanager
+def threads_for(model: nn.Module) -> Iterator[None]:
+    """Let the block compute with as many threads as the model has work for; the model alone settles how many."""
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in model.parameters()) < FEW_PARAMETERS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def has_native_bf16(device: str) -> bool:

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RecordError, WeightsError
+from rijksnet.files import sha256_of
 from rijksnet.networks.weights import Design
 from rijksnet.params import BatchNorm
 from rijksnet.protocol import BATCH_SIZE
@@ -43,16 +44,26 @@ def write_description(folder: Path, description: Description) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path, weights: Path) -> Description:
     """
+    Args:
+        weights: the file that the features are to come from.
+
     Raises:
         RecordError: the folder is absent or not complete.
+        WeightsError: its features come from other weights.
     """
     file = folder / DESCRIPTION
     if not file.is_file():
         raise RecordError(f"{folder} holds no complete features: run `rijksnet features`, or `dvc repro`, first")
     content = json.loads(file.read_text(encoding="utf-8"))
-    return Description(**{**content, "design": Design.from_dict(content["design"])})
+    description = Description(**{**content, "design": Design.from_dict(content["design"])})
+    if description.weights != (there := sha256_of(weights)):
+        raise WeightsError(
+            f"the features in {folder} were extracted with weights {description.weights[:12]}…, but {weights} is "
+            f"{there[:12]}…: extract them again with `rijksnet features`"
+        )
+    return description
 
 
 def features_file(folder: Path, batch_norm: BatchNorm) -> Path:

@@ -4,11 +4,12 @@ whole network on pixels; what differs is the model, its inputs and the recipe.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +22,12 @@ from rijksnet.errors import TrainingError
 from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
 
+OptimiserType = TypeVar("OptimiserType", bound=torch.optim.Optimizer)
+
 EVALUATION_BATCH_SIZE = 128
+
+#: The label of an image that has none for a task.
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Examples:
 
     inputs: NDArray[Any]  #: (N, ...) of the whole collection: pixels uint8 or features float32, memory-mapped
     rows: NDArray[np.int64]  #: (n,) rows of `inputs`
-    labels: NDArray[np.int64]  #: (n,) class indices
+    labels: NDArray[np.int64]  #: class indices, (n,); of T tasks (n, T), UNLABELLED where an image has none
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,10 +52,32 @@ def fit(
     compute: Compute,
     validation_losses: Sequence[float] = (),
 ) -> Iterator[Epoch]:
+    """`fit_tasks` of one task."""
+    epochs = fit_tasks(model, optimiser, train, validation, recipe, seed, compute, validation_losses)
+    return (epoch for (epoch,) in epochs)
+
+
+def fit_tasks(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    train: Examples,
+    validation: Examples,
+    recipe: protocol.Recipe,
+    seed: int,
+    compute: Compute,
+    validation_losses: Sequence[float] = (),
+    classes: Sequence[int] | None = None,
+) -> Iterator[tuple[Epoch, ...]]:
     """Train epoch by epoch until the recipe stops it; the caller keeps weights and history.
 
+    The loss is the sum of the tasks' mean cross-entropies, each over the images that have its label.
+
     Args:
-        validation_losses: of the epochs already trained, when a run is resumed.
+        validation_losses: of the epochs already trained, when a run is resumed, summed over the tasks.
+        classes: how many of the model's logits belong to each task, in their order; None: all to one task.
+
+    Yields:
+        What the epoch measured, for each task.
 
     Raises:
         TrainingError: the loss is not finite; names epoch and step.
@@ -57,15 +85,19 @@ def fit(
     losses = list(validation_losses)
     while len(losses) < recipe.max_epochs and not protocol.should_stop(losses, recipe.patience):
         epoch, started = len(losses), time.perf_counter()
-        train_loss, train_accuracy, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute)
+        trained, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute, classes)
         elapsed = time.perf_counter() - started
-        logits, labels = predict(model, validation, compute), torch.from_numpy(validation.labels)
-        losses.append(F.cross_entropy(logits, labels).item())
+        each, hits = _measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
+        validation_accuracies = (hits.numpy() / _count_labelled(validation.labels)).tolist()
+        losses.append(sum(each.tolist()))
         if not np.isfinite(losses[-1]):
             raise TrainingError(f"the validation loss is {losses[-1]} after epoch {epoch}: lower the learning rate")
-        accuracy = (logits.argmax(1) == labels).float().mean().item()
-        yield Epoch(
-            epoch, time.time_ns() // 1_000_000, train_loss, train_accuracy, losses[-1], accuracy, seen / elapsed
+        ended_ms, speed = time.time_ns() // 1_000_000, seen / elapsed
+        yield tuple(
+            Epoch(epoch, ended_ms, train_loss, train_accuracy, validation_loss, validation_accuracy, speed)
+            for (train_loss, train_accuracy), validation_loss, validation_accuracy in zip(
+                trained, each.tolist(), validation_accuracies, strict=True
+            )
         )
 
 
@@ -76,32 +108,51 @@ def _train_epoch(
     recipe: protocol.Recipe,
     order_seed: tuple[int, int],
     compute: Compute,
-) -> tuple[float, float, int]:
-    """One pass over the training split; mean loss and accuracy over it, as seen while it trained, and images seen."""
+    classes: Sequence[int] | None,
+) -> tuple[list[tuple[float, float]], int]:
+    """One pass over the training split; each task's mean loss and accuracy, as seen while it trained; images seen."""
     model.train()
     order = np.random.default_rng(order_seed).permutation(len(train))
     batches = batches_of(order, recipe.batch_size, recipe.drop_last)
+    labelled = np.stack([_count_labelled(train.labels[batch]) for batch in batches])
     # kept on the device and read once an epoch: reading each step would wait for it
-    losses = torch.zeros(len(batches), device=compute.device)
-    hits = torch.zeros((), device=compute.device)
+    losses = torch.zeros(labelled.shape, device=compute.device)
+    hits = torch.zeros(labelled.shape[1], device=compute.device)
     for step, (inputs, labels) in enumerate(load(train, batches, compute)):
         with compute.autocast():
             logits = model(inputs).float()
-        loss = F.cross_entropy(logits, labels)
+        each, its_hits = _measure(logits, labels, classes)
         optimiser.zero_grad()
-        loss.backward()
+        each.sum().backward()
         optimiser.step()
-        losses[step] = loss.detach()
-        hits += (logits.argmax(1) == labels).sum()
+        losses[step] = each.detach()
+        hits += its_hits
     if not torch.isfinite(losses).all():
-        step = int((~torch.isfinite(losses)).nonzero()[0])
+        step, task = (~torch.isfinite(losses)).nonzero()[0].tolist()
         raise TrainingError(
-            f"the loss is {losses[step].item()} at epoch {order_seed[1]}, step {step} of {len(batches)}: "
+            f"the loss is {losses[step, task].item()} at epoch {order_seed[1]}, step {step} of {len(batches)}: "
             "lower the learning rate, or set training.precision to fp32"
         )
-    sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float32, device=compute.device)
-    seen = int(sizes.sum())
-    return (losses @ sizes).item() / seen, hits.item() / seen, seen
+    n = labelled.sum(0)
+    means, shares = (losses.cpu().numpy() * labelled).sum(0) / n, hits.cpu().numpy() / n
+    return list(zip(means.tolist(), shares.tolist(), strict=True)), sum(map(len, batches))
+
+
+def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many images have a label for each task, (T,)."""
+    count: NDArray[np.int64] = (labels.reshape(len(labels), -1) != UNLABELLED).sum(0)
+    return count
+
+
+def _measure(logits: Tensor, labels: Tensor, classes: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+    """Each task's mean cross-entropy over the images that have its label, 0 where none has; and its hits. Both (T,)."""
+    losses, hits = [], []
+    parts = logits.split(logits.shape[1] if classes is None else list(classes), 1)
+    for its_logits, its_labels in zip(parts, labels.view(len(labels), -1).unbind(1), strict=True):
+        n = (its_labels != UNLABELLED).sum().clamp(min=1)
+        losses.append(F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum") / n)
+        hits.append((its_logits.argmax(1) == its_labels).sum())
+    return torch.stack(losses), torch.stack(hits)
 
 
 def batches_of(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDArray[np.int64]]:
@@ -142,7 +193,19 @@ def make_optimiser(model: nn.Module, settings: protocol.Optimiser) -> torch.opti
     """The torch optimiser of a protocol's settings."""
     parameters = list(model.parameters())
     if settings.name == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon)
-    return torch.optim.SGD(
-        parameters, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov
-    )
+        return RMSprop(parameters, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon)
+    return SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov)
+
+
+def eager(optimiser: type[OptimiserType]) -> type[OptimiserType]:
+    """An optimiser without what torch wraps around its methods for the sake of `torch.compile`.
+
+    The wrappers import the compiler, SymPy and Triton: 1.7 s in every process, and nothing is compiled here.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(optimiser, name)) for name in names}
+    step = torch.no_grad()(inspect.unwrap(optimiser.step))
+    return type(optimiser.__name__, (optimiser,), {**methods, "step": step})
+
+
+RMSprop, SGD = eager(torch.optim.RMSprop), eager(torch.optim.SGD)

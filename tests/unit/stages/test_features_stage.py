@@ -36,7 +36,7 @@ def test_every_image_has_its_features(pixels: str, scale: str, tiny_params: Make
         expected = network.features(images)
     np.testing.assert_allclose(np.load(FOLDER / "running.npy"), expected, rtol=1e-4, atol=1e-5)
     assert not (FOLDER / "batch.npy").exists()
-    description = read_description(FOLDER)
+    description = read_description(FOLDER, theta)
     assert (description.design, description.weights) == (design, sha256_of(theta))
     assert (description.input_size, description.feature_size, description.backbone_parameters) == (32, 96, 372_688)
 
@@ -59,7 +59,8 @@ def test_tuned_weights_have_features_of_their_own(tiny_params: Make) -> None:
     folders = [FOLDER, Path("features/source/test_resnet-rijksmuseum-type")]
     one, other = (np.load(folder / "running.npy") for folder in folders)
     assert not np.allclose(one, other)
-    assert read_description(folders[1]).weights == sha256_of(paths.tuned_weights("type", "test_resnet"))
+    file = paths.tuned_weights("type", "test_resnet")
+    assert read_description(folders[1], file).weights == sha256_of(file)
 
 
 def test_features_that_could_not_be_made_again_are_not_complete(tiny_params: Make) -> None:
@@ -68,4 +69,4 @@ def test_features_that_could_not_be_made_again_are_not_complete(tiny_params: Mak
     with pytest.raises(WeightsError, match="does not exist"):
         features(tiny_params(), "source", "test_resnet", None)
     with pytest.raises(RecordError, match="holds no complete features"):
-        read_description(FOLDER)
+        read_description(FOLDER, paths.imagenet_weights("test_resnet"))

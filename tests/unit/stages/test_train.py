@@ -21,7 +21,7 @@ from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.stages import train
+from rijksnet.stages import job, train
 from rijksnet.stages.features import features
 from rijksnet.tracking import record
 from rijksnet.tracking.record import read_run
@@ -195,14 +195,14 @@ def test_transfer_starts_from_the_weights_tuned_on_the_source(strategy: Any, tin
 def test_the_best_weights_are_tested_as_written_and_the_last_as_released(
     protocol: str, losses: list[float], tested: int, tiny_params: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scripted(model: nn.Linear, *_: Any) -> Iterator[Epoch]:
+    def scripted(model: nn.Linear, *_: Any) -> Iterator[tuple[Epoch, ...]]:
         for epoch, loss in enumerate(losses):
             nn.init.constant_(model.bias, epoch)
-            yield Epoch(epoch, epoch, 0.0, 0.0, loss, 0.0, 0.0)
+            yield (Epoch(epoch, epoch, 0.0, 0.0, loss, 0.0, 0.0),)
 
     params = tiny_params(protocol=protocol)
     features(params, "source", "test_resnet", None)
-    monkeypatch.setattr(train, "fit", scripted)
+    monkeypatch.setattr(job, "fit_tasks", scripted)
     train.off_the_shelf(params, OFF_THE_SHELF)
     run = read_run(RecordPaths.of(OFF_THE_SHELF))
     assert run.best_epoch == tested
@@ -235,12 +235,12 @@ def test_batch_statistics_are_only_for_the_images_trained_on(
     running, batch = np.load(folder / "running.npy"), np.load(folder / "batch.npy")
     seen = []
 
-    def spy(model: nn.Module, optimiser: Any, training: Any, validation: Any, *rest: Any) -> Iterator[Epoch]:
+    def spy(model: nn.Module, optimiser: Any, training: Any, validation: Any, *rest: Any) -> Any:
         seen.extend([training, validation])
         return fit(model, optimiser, training, validation, *rest)
 
-    fit = train.fit
-    monkeypatch.setattr(train, "fit", spy)
+    fit = job.fit_tasks
+    monkeypatch.setattr(job, "fit_tasks", spy)
     train.off_the_shelf(params, OFF_THE_SHELF)
     training, validation = seen
     np.testing.assert_array_equal(training.inputs[training.rows], batch[training.rows])

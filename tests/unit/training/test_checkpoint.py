@@ -9,9 +9,9 @@ from torch import nn
 from rijksnet.training.checkpoint import Checkpoint, Progress
 from rijksnet.training.epoch import Epoch
 
-HISTORY = [
-    Epoch(0, 1_700_000_000_000, 1 / 3, 0.1, 2 / 3, 0.2, 31.5),
-    Epoch(1, 1_700_000_001_000, 0.3, 0.4, 0.6, 0.5, 1),
+HISTORY = [  # two epochs of two tasks
+    (Epoch(0, 1_700_000_000_000, 1 / 3, 0.1, 2 / 3, 0.2, 31.5), Epoch(0, 1_700_000_000_000, 2.0, 0.1, 1.5, 0.2, 31.5)),
+    (Epoch(1, 1_700_000_001_000, 0.3, 0.4, 0.6, 0.5, 1), Epoch(1, 1_700_000_001_000, 1.0, 0.4, 0.25, 0.5, 1)),
 ]
 
 
@@ -41,7 +41,7 @@ def test_all_of_a_run_comes_back(tmp_path: Path) -> None:
     other, its_optimiser = trained(steps=0)
     restored = Checkpoint(tmp_path, "a").load(other, its_optimiser)
     assert restored.history == HISTORY
-    assert restored.validation_losses == [2 / 3, 0.6]
+    assert restored.validation_losses == [2 / 3 + 1.5, 0.85]
     assert restored.started_ms == progress.started_ms
     assert torch.equal(torch.rand(3), drawn)
     for mine, theirs in ((model.state_dict(), other.state_dict()), (progress.kept, restored.kept)):

@@ -98,3 +98,15 @@ def test_precision_is_that_of_products_and_is_named() -> None:
     with half.autocast():
         assert (matrix @ matrix).dtype == torch.bfloat16
     assert (str(full), str(half)) == ("cpu, float32", "cpu, bfloat16")
+
+
+@pytest.mark.parametrize(("inputs", "threads"), [(96, 1), (100_000, 3)])
+def test_a_small_model_is_trained_by_one_thread(inputs: int, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with compute.threads_for(torch.nn.Linear(inputs, 2)):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RecordError, WeightsError
+from rijksnet.files import sha256_of
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.weights import Design
 from rijksnet.params import BatchNorm
@@ -114,15 +115,20 @@ def test_a_file_is_there_only_when_it_is_whole(pixels: Any, tmp_path: Path, cpu:
 
 def test_a_description_comes_back(tmp_path: Path) -> None:
     design = Design("test_resnet", {"pad_type": "same"}, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    description = Description(design, "ab" * 32, 64, 96, 372_688)
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"some")
+    description = Description(design, sha256_of(weights), 64, 96, 372_688)
     write_description(tmp_path, description)
-    assert read_description(tmp_path) == description
+    assert read_description(tmp_path, weights) == description
+    weights.write_bytes(b"others")
+    with pytest.raises(WeightsError, match="extract them again with `rijksnet features`"):
+        read_description(tmp_path, weights)
 
 
 def test_features_without_one_are_not_complete(tmp_path: Path) -> None:
     features_file(tmp_path, "running").touch()
     with pytest.raises(RecordError, match="holds no complete features: run `rijksnet features`, or `dvc repro`, first"):
-        read_description(tmp_path)
+        read_description(tmp_path, tmp_path / "weights")
 
 
 def test_statistics_have_a_file_each(tmp_path: Path) -> None:

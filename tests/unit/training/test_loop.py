@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -10,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet.errors import TrainingError
-from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Recipe
+from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe
 from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
 from rijksnet.training.loop import Examples, batches_of, fit, load, make_optimiser, predict
@@ -233,3 +237,49 @@ def test_half_precision_computes_in_bfloat16_and_keeps_weights_and_losses_in_flo
     assert set(dtypes) == {torch.bfloat16}
     assert model.weight.dtype == torch.float32
     assert predict(model, examples(10), compute).dtype == torch.float32
+
+
+# --- optimisers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "torchs"),
+    [
+        (SGD_AS_WRITTEN, partial(torch.optim.SGD, lr=1e-3, momentum=0.9, nesterov=True)),
+        (RMSPROP, partial(torch.optim.RMSprop, lr=1e-3, alpha=0.9, eps=1e-8)),
+    ],
+    ids=["sgd", "rmsprop"],
+)
+def test_optimisers_are_torchs_own(settings: Optimiser, torchs: Callable[..., torch.optim.Optimizer]) -> None:
+    found = []
+    for make in (lambda model: make_optimiser(model, settings), lambda model: torchs(model.parameters())):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        optimiser = make(model)
+        for _ in range(5):
+            optimiser.zero_grad()
+            model(torch.rand(5, 4)).square().sum().backward()
+            optimiser.step()
+        found.append((model.state_dict(), optimiser.state_dict()))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_training_does_not_import_torchs_compiler() -> None:
+    """It takes longer than training a softmax layer."""
+    code = """if True:
+        import sys
+        import numpy as np
+        from torch import nn
+        from rijksnet.params import MaxEpochs, Training
+        from rijksnet.protocol import RMSPROP, Recipe
+        from rijksnet.training import compute
+        from rijksnet.training.loop import Examples, fit, make_optimiser
+        settings = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "precision": "bf16"}
+        training = Training(**settings, device="cpu", max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=1), seed=0)
+        model, data = nn.Linear(4, 2), Examples(np.ones((8, 4), np.float32), np.arange(8), np.arange(8) % 2)
+        optimiser = make_optimiser(model, RMSPROP)
+        assert len(list(fit(model, optimiser, data, data, Recipe(RMSPROP, 2), 0, compute.choose(training)))) == 2
+        assert optimiser.state_dict()["state"]
+        print(sorted({"torch._dynamo", "sympy", "triton"} & sys.modules.keys()))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

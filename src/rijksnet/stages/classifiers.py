@@ -1,0 +1,129 @@
+"""The stage that puts other classifiers beside the softmax: on the same features, each with a record of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rijksnet import paths, protocol
+from rijksnet.data import labelled
+from rijksnet.networks import weights
+from rijksnet.params import Params
+from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.progress import progress
+from rijksnet.stages import results
+from rijksnet.tracking.record import Predictions
+from rijksnet.training import classifiers as machines
+from rijksnet.training.features import Description, features_file, read_description
+
+Splits = dict[str, labelled.LabelledRows]
+
+
+def classifiers(params: Params, challenge: str, architecture: str) -> None:
+    """Train a linear support vector machine and a random forest on the source's features of θ (footnote 7).
+
+    The features are those of running statistics whatever `training.batch_norm` says: neither is trained through a
+    network, and their records say so.
+    """
+    of = (params.source.collection, challenge, architecture)
+    svm = RunKey(*of, "svm", "imagenet", params.training.seed)
+    forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)
+    folder = paths.features_of(svm)
+    description = read_description(folder, paths.initial_weights(svm))
+    at = CollectionPaths(svm.collection)
+    data = labelled.load(at.split(challenge), at.images)
+    features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
+    _support_vector_machine(params, svm, data, features, description)
+    _random_forest(params, forest, data, features, description)
+
+
+def _support_vector_machine(
+    params: Params, key: RunKey, data: Splits, features: NDArray[np.float32], description: Description
+) -> None:
+    """Its record holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
+    at, started_ms = _begin(key)
+    train, validation = data[protocol.TRAIN], data[protocol.VALIDATION]
+    with progress(str(key), 1) as report:
+        svm = machines.fit_svm(
+            features[train.rows], train.labels, features[validation.rows], validation.labels, len(train.classes)
+        )
+        report(1, f"C {svm.cost:g}, temperature {svm.temperature:.3g}")
+    layer = {"weight": torch.from_numpy(svm.weight), "bias": torch.from_numpy(svm.bias)}
+    backbone, _ = weights.read(paths.initial_weights(key))
+    tensors = {name: tensor for name, tensor in backbone.items() if not name.startswith(weights.SOFTMAX)}
+    tensors |= {weights.SOFTMAX + name: tensor for name, tensor in layer.items()}
+    weights.save(at.weights, tensors, description.design, train.classes)
+    answers = []
+    for split in (protocol.VALIDATION, protocol.TEST):
+        inputs = torch.from_numpy(features[data[split].rows])
+        logits = torch.nn.functional.linear(inputs, layer["weight"], layer["bias"])
+        answers.append(_answers(split, data, logits.softmax(1).numpy()))
+    results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
+    own = {"C": svm.cost, "temperature": svm.temperature, "loss": "squared_hinge", "standardised": True}
+    parameters = description.backbone_parameters + svm.weight.size + svm.bias.size
+    _complete(params, key, data, own, started_ms, parameters, description)
+
+
+def _random_forest(
+    params: Params, key: RunKey, data: Splits, features: NDArray[np.float32], description: Description
+) -> None:
+    """Its record holds answers, but no weights: a forest is no network."""
+    at, started_ms = _begin(key)
+    train, held_out = data[protocol.TRAIN], (protocol.VALIDATION, protocol.TEST)
+    asked = np.concatenate([features[data[split].rows] for split in held_out])
+    with progress(str(key), machines.TREES) as report:
+        forest = machines.answer_by_forest(
+            features[train.rows], train.labels, asked, len(train.classes), key.seed, report
+        )
+    parts = np.split(forest.probabilities, [len(data[protocol.VALIDATION])])
+    answers = [_answers(split, data, part) for split, part in zip(held_out, parts, strict=True)]
+    results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
+    own = {"trees": machines.TREES, "nodes": forest.nodes, "max_features": "sqrt", "min_samples_leaf": 1}
+    _complete(params, key, data, own, started_ms, description.backbone_parameters, description)
+
+
+def _begin(key: RunKey) -> tuple[RecordPaths, int]:
+    """A folder whose record is not complete until it is written again, and the time, ms since 1970."""
+    at = RecordPaths.of(key)
+    at.root.mkdir(parents=True, exist_ok=True)
+    at.run.unlink(missing_ok=True)
+    return at, time.time_ns() // 1_000_000
+
+
+def _answers(split: str, data: Splits, probabilities: NDArray[np.float32]) -> Predictions:
+    rows = data[split]
+    return Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities)
+
+
+def _complete(
+    params: Params,
+    key: RunKey,
+    data: Splits,
+    own: dict[str, Any],
+    started_ms: int,
+    parameters: int,
+    description: Description,
+) -> None:
+    from sklearn import __version__
+
+    results.complete(
+        key,
+        RecordPaths.of(key),
+        data,
+        started_ms=started_ms,
+        flat={
+            **own,
+            "scikit_learn": __version__,
+            "device": "cpu",
+            **results.settings(params, data, description.input_size),
+            "batch_norm": "running",
+        },
+        parameters=parameters,
+        feature_size=description.feature_size,
+        best_epoch=None,
+        initial_weights=description.weights,
+    )

@@ -1,0 +1,191 @@
+"""One training, from its first epoch to its records: what every strategy has in common once it has been settled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rijksnet import paths, protocol
+from rijksnet.data.subsets import Splits
+from rijksnet.networks import weights
+from rijksnet.networks.weights import Design
+from rijksnet.params import Params
+from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.progress import progress
+from rijksnet.stages import results
+from rijksnet.tracking import record
+from rijksnet.tracking.live import Follower, Live, followed
+from rijksnet.training import checkpoint, compute
+from rijksnet.training.epoch import Epoch
+from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
+from rijksnet.training.multi_task import blocks, joined
+
+
+@dataclass(frozen=True)
+class Task:
+    """One challenge that a model learns, and the record that it leaves."""
+
+    key: RunKey
+    data: Splits
+    tensors: Callable[[], dict[str, Tensor]]  #: what to save of the model once it is trained
+    parameters: int  #: of the backbone and this challenge's softmax layer
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.data[protocol.TRAIN].classes)
+
+    @property
+    def at(self) -> RecordPaths:
+        return RecordPaths.of(self.key)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, once the strategy has been settled: on one task, or on several of one collection."""
+
+    tasks: Sequence[Task]  #: in the order of the model's logits
+    recipe: protocol.Recipe
+    model: nn.Module
+    design: Design
+    inputs: NDArray[Any]  #: what the model reads, for the whole collection
+    initial_weights: str  #: sha256 of the file the run starts from; empty for random weights
+    input_size: int  #: px
+    feature_size: int
+
+    def examples(self, split: str) -> Examples:
+        return Examples(self.inputs, *joined([task.data[split] for task in self.tasks]))
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many classes each task has."""
+        return [len(task.classes) for task in self.tasks]
+
+    @property
+    def key(self) -> RunKey:
+        """The first task's: what the training as a whole goes by."""
+        return self.tasks[0].key
+
+
+def carry_out(params: Params, job: Job) -> None:
+    """Train, test and leave a record for each task; an interrupted run goes on where its last checkpoint stands."""
+    computed = compute.choose(params.training)
+    job.model.to(computed.device)
+    for task in job.tasks:
+        task.at.run.unlink(missing_ok=True)  # what stands here is not complete until it is written again
+    flat = [_flat(params, job, task, computed) for task in job.tasks]
+    pad = checkpoint.Checkpoint(paths.CHECKPOINTS / str(job.key), _identity(job, flat))
+    optimiser = make_optimiser(job.model, job.recipe.optimiser)
+    state = pad.load(job.model, optimiser)
+    with ExitStack() as stack:
+        stack.enter_context(compute.threads_for(job.model))
+        followers = [
+            stack.enter_context(_followed(params, task, state.started_ms, its_flat, pad.folder))
+            for task, its_flat in zip(job.tasks, flat, strict=True)
+        ]
+        _train(job, computed, optimiser, state, pad, followers)
+        tested = protocol.best_epoch(state.validation_losses)
+        if job.recipe.tested_weights == "best":
+            job.model.load_state_dict(state.kept)
+        else:
+            tested = len(state.history) - 1
+        for task, block, its_flat in zip(job.tasks, blocks(job.sizes), flat, strict=True):
+            _write_results(params, job, task, block, computed, tested, len(state.history))
+            results.complete(
+                task.key,
+                task.at,
+                task.data,
+                started_ms=state.started_ms,
+                flat=its_flat,
+                parameters=task.parameters,
+                feature_size=job.feature_size,
+                best_epoch=tested,
+                initial_weights=job.initial_weights,
+            )
+    pad.clear()
+
+
+def _followed(
+    params: Params, task: Task, started_ms: int, flat: dict[str, Any], folder: Path
+) -> AbstractContextManager[Follower]:
+    live = Live(task.key, started_ms, flat, str(task.at.history))
+    return followed(live, folder / f"live-{task.key.challenge}.json", params.tracking.live_after_s)
+
+
+def _train(
+    job: Job,
+    computed: compute.Compute,
+    optimiser: torch.optim.Optimizer,
+    state: checkpoint.Progress,
+    pad: checkpoint.Checkpoint,
+    followers: Sequence[Follower],
+) -> None:
+    train, validation = job.examples(protocol.TRAIN), job.examples(protocol.VALIDATION)
+    losses, seed = state.validation_losses, job.key.seed
+    epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes)
+    with progress(str(job.key), job.recipe.max_epochs) as report:
+        report(len(state.history), "resumed" if state.history else f"starts on {computed}")
+        for epoch in epochs:
+            state.history.append(epoch)
+            if protocol.best_epoch(state.validation_losses) == len(state.history) - 1:
+                state.kept = {name: tensor.detach().clone() for name, tensor in job.model.state_dict().items()}
+            for task, its_history in zip(job.tasks, zip(*state.history, strict=True), strict=True):
+                record.write_history(task.at.history, its_history)
+            pad.save(job.model, optimiser, state)
+            for follower in followers:
+                follower.epoch_ended()
+            report(len(state.history), _note(epoch))
+        if len(state.history) < job.recipe.max_epochs:
+            report(job.recipe.max_epochs, f"stopped after {len(state.history)} epochs: {_note(state.history[-1])}")
+
+
+def _note(epoch: Sequence[Epoch]) -> str:
+    return "; ".join(
+        f"train {task.train_loss:.3f} ({task.train_accuracy:.1%}), validation {task.validation_loss:.3f} "
+        f"({task.validation_accuracy:.1%}), {task.images_per_s:.0f} images/s"
+        for task in epoch
+    )
+
+
+def _write_results(
+    params: Params, job: Job, task: Task, block: slice, computed: compute.Compute, tested: int, epochs: int
+) -> None:
+    """Open the test split, now that training has ended, and write what the kept weights answer."""
+    answers = []
+    for split in (protocol.VALIDATION, protocol.TEST):
+        rows = task.data[split]
+        logits = predict(job.model, Examples(job.inputs, rows.rows, rows.labels), computed)[:, block]
+        probabilities = logits.softmax(1).numpy()
+        answers.append(record.Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities))
+    results.evaluate_and_write(params, task.data, answers, task.at, epochs, tested)
+    weights.save(task.at.weights, task.tensors(), job.design, task.classes)
+
+
+def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> dict[str, Any]:
+    """Everything that settles how the run trains, as the tracking store shows it."""
+    recipe: dict[str, Any] = asdict(job.recipe)
+    optimiser = recipe.pop("optimiser")
+    return {
+        "optimiser": optimiser.pop("name"),
+        **optimiser,
+        **recipe,
+        "device": computed.device.type,
+        "precision": str(computed.dtype).removeprefix("torch."),
+        **results.settings(params, task.data, job.input_size),
+    }
+
+
+def _identity(job: Job, flat: Sequence[dict[str, Any]]) -> str:
+    tasks = [
+        (asdict(task.key), its_flat, results.digests(task.data, job.initial_weights))
+        for task, its_flat in zip(job.tasks, flat, strict=True)
+    ]
+    return hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()
