@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,7 +49,14 @@ def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.d
     content["target"] |= {"challenges": ["type"], "architectures": ["test_resnet"]}
     content["architectures"] = ["test_resnet"]
     content["scratch"]["challenges"] = []
-    content["tracking"] = {"uri": uri, "artifacts": "mlartifacts", "live_after_s": 0}
+    content["seeds"] = {"further": [], "source_challenges": [], "target_challenges": [], "architectures": []}
+    content["evidence"] |= {
+        "challenges": ["type"],
+        "architectures": ["test_resnet"],
+        "common_classes": [],
+        "multi_task": [],
+    }
+    content["tracking"] |= {"uri": uri, "artifacts": "mlartifacts", "live_after_s": 0}
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(content, file)
     shutil.copyfile(blank_store, folder / "mlflow.db")
@@ -80,3 +92,23 @@ def wait_for(condition: Callable[[], T], seconds: float = 60) -> T:
         assert time.monotonic() < deadline, f"not so within {seconds} s"
         time.sleep(0.1)
     return found
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Address of a real tracking server on the store `mlflow.db` of a folder; it ends with all its processes."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
+    command += ["--artifacts-destination", "artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: process.poll() is not None or answers(f"{address}/health"), seconds=120)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield address
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()

@@ -32,7 +32,12 @@ def champions(params: Params) -> None:
     paths.PINS.mkdir(exist_ok=True)
     for challenge, architecture in registry.source_models(params):
         name, pin = registry.model_name(challenge, architecture), registry.read_pin(challenge, architecture)
-        version = registry.ensure_champion(store, challenge, architecture, pin) if store else None
+        version = None
+        if store is not None:
+            try:
+                version = registry.ensure_champion(store, challenge, architecture, pin)
+            except TrackingError as error:  # it went away since, and is not asked again
+                store, away = None, str(error)
         if version is not None:
             following = registry.pin_of(version, challenge, architecture)
             if following != pin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import RecordError
+from rijksnet.files import replacing
 from rijksnet.params import Params
-from rijksnet.paths import RUNS, RecordPaths
+from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages.pictures import pictures
 from rijksnet.tracking import lineage, mlflow_store, record, registry
@@ -40,19 +41,21 @@ def register(params: Params, out: Path) -> None:
 
     Raises:
         RecordError: a record of the source is damaged; what can be left out is for `publish` to decide.
+        TrackingError: the store cannot be used.
     """
     store = mlflow_store.open_store(params.tracking)
     of_source = [at for at in record.find() if at.root.is_relative_to(RUNS / params.source.collection)]
+    candidates = [at for at in of_source if is_candidate(params, record.read_run(at))]
     own = {}
-    for one in publish_records(store, [at for at in of_source if is_candidate(params, record.read_run(at))]):
-        key = one.run.key
-        version, is_new = registry.register(store, one.at, one.run, one.run_id)
-        name = registry.model_name(key.challenge, key.architecture)
-        console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({key})")
-        if key.seed == params.training.seed:
-            own[name] = one.run.files[one.at.weights.name]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(own, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with store.alone():
+        for one in publish_records(store, candidates):
+            key = one.run.key
+            version, is_new = registry.register(store, one.at, one.run, one.run_id)
+            name = registry.model_name(key.challenge, key.architecture)
+            console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({key})")
+            if key.seed == params.training.seed:
+                own[name] = one.run.files[one.at.weights.name]
+    _write(out, own)
 
 
 def is_candidate(params: Params, run: record.Run) -> bool:
@@ -62,34 +65,79 @@ def is_candidate(params: Params, run: record.Run) -> bool:
 
 
 def publish(params: Params) -> None:
-    """Make MLflow complete from the records and the pins: runs, registered versions, champions. Twice adds nothing."""
+    """Make MLflow complete from the records and the pins: runs, evidence, registered versions, champions.
+
+    Twice adds nothing. What is shown where is written to `published.json`, last.
+    """
     store = mlflow_store.open_store(params.tracking)
-    published = publish_records(store, list(record.find()))
-    registered = sum(
-        registry.register(store, one.at, one.run, one.run_id)[1] for one in published if is_candidate(params, one.run)
-    )
-    for challenge, architecture in registry.source_models(params):
-        registry.ensure_champion(store, challenge, architecture, registry.read_pin(challenge, architecture))
+    with store.alone():
+        published = publish_records(store, list(record.find()))
+        evidence = publish_evidence(store, params, published)
+        registered = sum(
+            registry.register(store, one.at, one.run, one.run_id)[1]
+            for one in published
+            if is_candidate(params, one.run)
+        )
+        for challenge, architecture in registry.source_models(params):
+            registry.ensure_champion(store, challenge, architecture, registry.read_pin(challenge, architecture))
+    _write(PUBLISHED, {str(one.run.key): _shown(store, one) for one in published})
     outcomes = Counter(one.outcome for one in published)
     console.print(
         f"{outcomes['added']} runs added, {outcomes['completed']} completed, {outcomes['present']} already there; "
-        f"{registered} versions registered at {mlflow_store.uri(params.tracking)}"
+        f"{registered} versions registered, {evidence} folders of evidence added at {mlflow_store.uri(params.tracking)}"
     )
 
 
 def publish_records(store: Store, records: Sequence[RecordPaths]) -> list[Published]:
     """Publish records, a damaged one left out with a warning."""
     by_output = lineage.stages_by_output()
+    runs = {at: run for at in records if (run := _read(at))}
+    waiting = [at for at, run in runs.items() if store.published_run(run, record.digest(at)) is None]
     published = []
-    with progress("publish", len(records)) as report:
-        for done, at in enumerate(records, 1):
+    with progress("publish", len(runs)) as report, pictures(waiting) as write_pictures:
+        for done, (at, run) in enumerate(runs.items(), 1):
             with TemporaryDirectory() as folder:
                 try:
-                    run = record.read_run(at)
-                    lineage_of_run = by_output.get(at.run.as_posix())
-                    run_id, outcome = mlflow_store.publish(store, at, run, lineage_of_run, pictures, Path(folder))
-                    published.append(Published(at, run, run_id, outcome))
+                    lineage_of_run = lineage.stage_of(at.run, by_output)
+                    shown = mlflow_store.publish(store, at, run, lineage_of_run, write_pictures, Path(folder))
+                    published.append(Published(at, run, *shown))
                 except RecordError as error:
-                    console.print(f"[yellow]warning[/]: {escape(str(error))}")
+                    _warn(error)
             report(done, str(at.root))
     return published
+
+
+def publish_evidence(store: Store, params: Params, published: Sequence[Published]) -> int:
+    """Show saliency maps and probes with the runs that were tuned; the number of folders that were not shown yet."""
+    run_ids = {one.run.key: one.run_id for one in published}
+    added = 0
+    for challenge in params.evidence.challenges:
+        for architecture in params.evidence.architectures:
+            at = EvidencePaths(params.source.collection, challenge, architecture)
+            key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
+            if key in run_ids:
+                folders = (at.saliency, at.probes)
+                added += sum(mlflow_store.publish_evidence(store, run_ids[key], folder) for folder in folders)
+    return added
+
+
+def _read(at: RecordPaths) -> record.Run | None:
+    try:
+        return record.read_run(at)
+    except RecordError as error:
+        _warn(error)
+        return None
+
+
+def _warn(error: RecordError) -> None:
+    console.print(f"[yellow]warning[/]: {escape(str(error))}")
+
+
+def _shown(store: Store, one: Published) -> dict[str, str]:
+    digest = record.digest(one.at)
+    return {"experiment_id": store.experiment_of(one.run), "run_id": one.run_id, "record_digest": digest}
+
+
+def _write(file: Path, content: Mapping[str, object]) -> None:
+    with replacing(file) as partial:
+        partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,6 +62,12 @@ def stages_by_output(lock: Path = Path("dvc.lock")) -> dict[str, StageLineage]:
         for path in lineage.outs:
             found[path] = lineage
     return found
+
+
+def stage_of(path: Path, by_output: Mapping[str, StageLineage]) -> StageLineage | None:
+    """The stage that wrote a file, by itself or in a folder; None where dvc.lock names none."""
+    written = (by_output.get(one.as_posix()) for one in (path, *path.parents))
+    return next((stage for stage in written if stage), None)
 
 
 def _md5s(entries: list[dict[str, Any]]) -> dict[str, str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +21,15 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the defaults wa
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import mlflow
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from rijksnet.errors import TrackingError
+from rijksnet.files import sha256_of
 from rijksnet.params import Tracking
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.tracking import record
+from rijksnet.tracking import record, views
 from rijksnet.tracking.lineage import StageLineage
 from rijksnet.tracking.live import Live
 from rijksnet.training.epoch import Epoch
@@ -39,6 +41,8 @@ LOCAL_STORE = "sqlite:///"
 
 #: How long to wait for another process to make a local store's tables, which takes it seconds.
 PATIENCE_S = 120.0
+#: How long to wait for another process that publishes to a local store, s.
+PUBLISHING_S = 900.0
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Store:
 
     client: mlflow.MlflowClient
     artifacts: str | None  #: where experiments made here keep artifacts; None leaves it to the server
+    file: Path | None  #: the database of a local store
     _experiments: dict[str, str] = field(default_factory=dict)
 
     def experiment(self, key: RunKey, split_rule: str = "paper") -> str:
@@ -59,17 +64,52 @@ class Store:
             found = self.client.get_experiment_by_name(name)
             if found and found.lifecycle_stage == "deleted":  # its name stays taken
                 self.client.restore_experiment(found.experiment_id)
-            self._experiments[name] = found.experiment_id if found else self._create_experiment(name)
+            found = found or self._create_experiment(name)
+            self._describe(found, views.tags(key.collection, key.challenge, split_rule == "challenge"))
+            self._experiments[name] = str(found.experiment_id)
         return self._experiments[name]
 
-    def _create_experiment(self, name: str) -> str:
+    def _create_experiment(self, name: str) -> Any:
         try:
-            return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+            made = self.client.create_experiment(name, artifact_location=self.artifacts)
         except MlflowException:  # another process was quicker
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 raise
-            return str(found.experiment_id)
+            return found
+        return self.client.get_experiment(made)
+
+    def _describe(self, experiment: Any, tags: dict[str, str]) -> None:
+        """Set what is missing or of another version; what a person may have written stays."""
+        for name, value in tags.items():
+            is_ours = name.startswith(views.VIEW) or name not in experiment.tags
+            if is_ours and experiment.tags.get(name) != value:
+                self.client.set_experiment_tag(experiment.experiment_id, name, value)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of this machine from publishing to a local store, where both would add the same runs.
+
+        A server's other clients are not kept out: publish to it from one machine at a time.
+
+        Raises:
+            TrackingError: another process has been at it for too long.
+        """
+        if self.file is None:
+            yield
+            return
+        lock = FileLock(f"{self.file}.publish.lock", timeout=PUBLISHING_S)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise TrackingError(
+                f"another process has been publishing to {self.file} for {PUBLISHING_S:.0f} s: wait for it, or end it; "
+                "the next `rijksnet publish` completes what it leaves"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def runs(self, of: Live | record.Run, tag: str, value: str) -> list[Any]:
         """The runs of an experiment that carry a tag, the newest first."""
@@ -108,13 +148,13 @@ def open_store(tracking: Tracking) -> Store:
         if not at.startswith(LOCAL_STORE):
             client = mlflow.MlflowClient(at, at)
             client.search_experiments(max_results=1)
-            return Store(client, None)
+            return Store(client, None, None)
         file = Path(at.removeprefix(LOCAL_STORE)).absolute()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=PATIENCE_S):
             client = mlflow.MlflowClient(f"{LOCAL_STORE}{file}", f"{LOCAL_STORE}{file}")
             client.search_experiments(max_results=1)
-        return Store(client, Path(tracking.artifacts).absolute().as_uri())
+        return Store(client, Path(tracking.artifacts).absolute().as_uri(), file)
     except Exception as error:  # whatever the server, the network or the database answers
         raise TrackingError(
             f"the tracking store {at} cannot be used ({type(error).__name__}: {error}); start it, or set tracking.uri "
@@ -135,7 +175,7 @@ def start_live(store: Store, live: Live) -> str:
         return run_id
     tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
     run = store.client.create_run(store.experiment_of(live), live.started_ms, tags, run_name(live.key))
-    _log(store, run.info.run_id, params=live.params)
+    _log(store, run.info.run_id, params=_params(live))
     return str(run.info.run_id)
 
 
@@ -181,16 +221,33 @@ def publish(
         tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
         made = store.client.create_run(store.experiment_of(run), run.started_ms, tags, run_name(run.key))
         run_id = str(made.info.run_id)
-    metrics = [*_epoch_metrics(record.read_history(at.history)), *_final_metrics(at, run)]
-    _log(store, run_id, run.params, metrics, _tags(run, lineage))
+    measured = json.loads(at.metrics.read_text(encoding="utf-8"))
+    history = record.read_history(at.history) if at.history.name in run.files else []
+    metrics = [*_epoch_metrics(history), *_final_metrics(measured, run)]
+    _log(store, run_id, _params(run), metrics, _tags(run, lineage) | {views.DESCRIPTION: _description(run, measured)})
     store.client.log_inputs(run_id, list(_datasets(run, lineage)))
     pictures(at, run, folder)
-    for path in (at.run, at.history, at.metrics, at.predictions):
-        store.client.log_artifact(run_id, str(path), "record")
+    _copy_record(at, run, folder / "record")
     store.client.log_artifacts(run_id, str(folder))
     store.client.set_terminated(run_id, "FINISHED", run.ended_ms)
     store.client.set_tag(run_id, "status", "completed")  # last: what lacks it is published again
     return run_id, "completed" if streamed else "added"
+
+
+def publish_evidence(store: Store, run_id: str, folder: Path) -> bool:
+    """Make a run show a folder of evidence, as artifacts of the folder's name; False where it does so already.
+
+    Evidence is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag.
+    """
+    marker = folder / f"{folder.name}.json"
+    if not marker.is_file():
+        return False
+    tag, digest = f"evidence.{folder.name}", sha256_of(marker)
+    if store.client.get_run(run_id).data.tags.get(tag) == digest:
+        return False
+    store.client.log_artifacts(run_id, str(folder), folder.name)
+    store.client.set_tag(run_id, tag, digest)
+    return True
 
 
 def run_name(key: RunKey) -> str:
@@ -202,13 +259,35 @@ def _key_tags(key: RunKey) -> dict[str, str]:
     return {name: str(value) for name, value in asdict(key).items()} | {"run_key": str(key)}
 
 
+def _params(of: Live | record.Run) -> dict[str, Any]:
+    """The key's parts are parameters too: the UI compares runs by parameters, not by tags."""
+    return of.params | asdict(of.key)
+
+
+def _description(run: record.Run, measured: dict[str, Any]) -> str:
+    test, key = measured["test"], run.key
+    return (
+        f"{key.architecture}, {key.strategy.replace('_', ' ')} from {key.initialisation} weights, seed {key.seed}: "
+        f"**{test['accuracy']:.1%}** of {test['n']:,} test images of {key.collection} right for {key.challenge}; "
+        f"always answering the most frequent class gives {measured['majority_accuracy']:.1%}."
+    )
+
+
+def _copy_record(at: RecordPaths, run: record.Run, folder: Path) -> None:
+    """All of a record but its weights, which the model holds."""
+    folder.mkdir()
+    for name in {at.run.name, *run.files} - {at.weights.name}:
+        shutil.copyfile(at.root / name, folder / name)
+
+
 def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
     tags = {
         "split_digest": run.digests["split"],
         "initial_weights_sha256": run.digests["initial_weights"] or "random",
-        "weights_sha256": run.files["weights.safetensors"],
         **{name: str(value) for name, value in run.lineage.items()},
     }
+    if "weights.safetensors" in run.files:
+        tags["weights_sha256"] = run.files["weights.safetensors"]
     if run.lineage.get("git_commit"):
         tags["mlflow.source.git.commit"] = run.lineage["git_commit"]
     if lineage is not None:
@@ -218,22 +297,35 @@ def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
     return tags
 
 
+#: How the store calls what an epoch measures: the UI groups charts and metrics by what stands before the slash.
+EPOCH_METRICS = {
+    "train_loss": "train/loss",
+    "train_accuracy": "train/accuracy",
+    "validation_loss": "validation/loss",
+    "validation_accuracy": "validation/accuracy",
+    "images_per_s": "run/images_per_s",
+}
+
+
 def _epoch_metrics(epochs: Iterable[Epoch]) -> list[Metric]:
-    names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_s")
-    return [Metric(name, getattr(epoch, name), epoch.time_ms, epoch.epoch) for epoch in epochs for name in names]
+    return [
+        Metric(shown, getattr(epoch, name), epoch.time_ms, epoch.epoch)
+        for epoch in epochs
+        for name, shown in EPOCH_METRICS.items()
+    ]
 
 
-def _final_metrics(at: RecordPaths, run: record.Run) -> Iterator[Metric]:
-    measured = json.loads(at.metrics.read_text(encoding="utf-8"))
-    values = {f"test_{name}": value for name, value in measured["test"].items()}
-    values |= {f"best_validation_{name}": value for name, value in measured["validation"].items()}
+def _final_metrics(measured: dict[str, Any], run: record.Run) -> Iterator[Metric]:
+    """What the tested weights score, on the test split and (`tested/`) on the validation split, and what they took."""
+    values = {f"test/{name}": value for name, value in measured["test"].items()}
+    values |= {f"tested/{name}": value for name, value in measured["validation"].items()}
     values |= {
-        "test_majority_accuracy": measured["majority_accuracy"],
-        "epochs": measured["epochs"],
-        "best_epoch": run.best_epoch,
-        "parameters": run.parameters,
-        "train_seconds": (run.ended_ms - run.started_ms) / 1000,
+        "test/majority_accuracy": measured["majority_accuracy"],
+        "run/parameters": run.parameters,
+        "run/seconds": (run.ended_ms - run.started_ms) / 1000,
     }
+    if run.best_epoch is not None:
+        values |= {"run/epochs": measured["epochs"], "run/best_epoch": run.best_epoch}
     return (Metric(name, float(value), run.ended_ms, 0) for name, value in values.items())
 
 
@@ -264,47 +356,3 @@ def _log(
     entries = [RunTag(name, value) for name, value in (tags or {}).items()]
     for start in range(0, max(len(parameters), len(entries)), 90):
         store.client.log_batch(run_id, params=parameters[start : start + 90], tags=entries[start : start + 90])
-
-
-# --- the model --------------------------------------------------------------------------------------------------------
-
-REQUIREMENTS = (
-    "torch",
-    "torchvision",
-    "timm",
-    "numpy",
-    "pillow",
-    "cykooz.resizer",
-    "pyarrow",
-    "pydantic",
-    "safetensors",
-    "rich",
-)
-
-
-def save_model(at: RecordPaths, run: record.Run, folder: Path) -> None:
-    """Write a record's network as an MLflow model into `folder`/model: code and safetensors, never a pickle.
-
-    It takes a table with a column `image` of encoded image files (bytes) and gives labels with their probabilities.
-    """
-    from importlib.metadata import version
-
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
-
-    package = Path(__file__).parents[1]
-    signature = ModelSignature(
-        Schema([ColSpec("binary", "image")]),
-        Schema([ColSpec("string", "label"), ColSpec("double", "probability"), ColSpec("string", "ranking")]),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about an input example, which would have to be a museum's image
-        mlflow.pyfunc.save_model(
-            folder / "model",
-            python_model=str(package / "serving" / "model.py"),
-            artifacts={"weights": at.weights.absolute().as_uri()},
-            code_paths=[str(package)],
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-            signature=signature,
-            model_config={"input_size": run.params["input_size"], "pixels": run.params["pixels"]},
-        )

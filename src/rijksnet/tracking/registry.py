@@ -74,7 +74,10 @@ def register(store: Store, at: RecordPaths, run: record.Run, run_id: str) -> tup
     identity = run.files[at.weights.name]
     try:
         store.client.create_registered_model(
-            name, tags={"challenge": run.key.challenge, "architecture": run.key.architecture}
+            name,
+            tags={"challenge": run.key.challenge, "architecture": run.key.architecture},
+            description=f"{run.key.architecture}, tuned for {run.key.challenge} on {run.key.collection}: image files "
+            f"in, ranked labels out. The version with the alias `{CHAMPION}` gives the target its θ̂.",
         )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -113,8 +116,18 @@ def ensure_champion(store: Store, challenge: str, architecture: str, pin: Pin | 
     """The champion; where there is none, the alias goes to the pinned version, or without a pin to the first.
 
     Returns None where the registry knows no version, or not the pinned one.
+
+    Raises:
+        TrackingError: the registry does not answer, or refuses.
     """
     name = model_name(challenge, architecture)
+    try:
+        return _ensure(store, name, pin)
+    except MlflowException as error:
+        raise TrackingError(f"the registry does not say which version of {name} is champion: {error}") from error
+
+
+def _ensure(store: Store, name: str, pin: Pin | None) -> Any | None:
     found = champion(store, name)
     if found is not None:
         return found

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -22,7 +18,7 @@ from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
 from rijksnet.tracking import mlflow_store, record
 from rijksnet.tracking.mlflow_store import Store
-from stores import LOCK, Published, answers, free_port, make_project, wait_for
+from stores import LOCK, Published, make_project, served
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,7 +51,9 @@ def _nothing_outlives_a_power_cut() -> Iterator[None]:
 def blank_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite store with nothing in it: making its tables takes seconds, copying the file does not."""
     file = tmp_path_factory.mktemp("blank") / "mlflow.db"
-    mlflow_store.open_store(Tracking(uri=f"sqlite:///{file}", artifacts=str(file.parent), live_after_s=0.0))
+    mlflow_store.open_store(
+        Tracking(uri=f"sqlite:///{file}", ui="http://ui", artifacts=str(file.parent), live_after_s=0.0)
+    )
     return file
 
 
@@ -92,29 +90,17 @@ def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Pu
 def only_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Artifacts that are made at once: of the model, nothing but its weights."""
 
-    def pictures(at: RecordPaths, run: record.Run, folder: Path) -> None:
+    def write(at: RecordPaths, run: record.Run, folder: Path) -> None:
         (folder / "model" / "artifacts").mkdir(parents=True)
         shutil.copyfile(at.weights, folder / "model" / "artifacts" / "weights.safetensors")
 
-    monkeypatch.setattr(publish, "pictures", pictures)
+    monkeypatch.setattr(publish, "pictures", lambda records: nullcontext(write))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Iterator[str]:
     """Address of a real tracking server."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(blank_store, folder / "mlflow.db")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
-    command += ["--artifacts-destination", "artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: process.poll() is not None or answers(f"{address}/health"), seconds=120)
-        assert process.poll() is None, (folder / "log").read_text()
+    with served(folder) as address:
         yield address
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()

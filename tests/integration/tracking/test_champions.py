@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from helpers import KEY, write_record
 from rijksnet import paths
@@ -88,6 +89,28 @@ def test_a_registry_that_is_away_leaves_the_pin_with_a_warning(
     assert told.count("warning") == 1
     assert uri in told
     assert not Path("not").exists()
+
+
+def test_a_registry_that_dies_midway_leaves_the_pins_with_a_warning(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    champions.champions(params)
+    before = PIN.read_bytes()
+    capsys.readouterr()
+    asked = []
+
+    def die(_: object, name: str, __: str) -> None:
+        asked.append(name)
+        raise MlflowException("Max retries exceeded")
+
+    monkeypatch.setattr(type(store.client), "get_model_version_by_alias", die)
+    champions.champions(params)
+    assert PIN.read_bytes() == before
+    assert asked == [MODEL]
+    told = capsys.readouterr().err
+    assert f"warning: {MODEL}: keeping the pin {pinned()[:12]}…: the registry does not say which version" in told
+    assert "Max retries exceeded" in told
 
 
 def test_why_the_registry_is_away_is_told_word_for_word(

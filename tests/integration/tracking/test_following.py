@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def shown(store: Store) -> Any:
 
 def epochs_shown(store: Store) -> list[tuple[int, int, float]]:
     run = shown(store)
-    points = store.client.get_metric_history(run.info.run_id, "validation_loss") if run else []
+    points = store.client.get_metric_history(run.info.run_id, "validation/loss") if run else []
     return sorted((one.step, one.timestamp, one.value) for one in points)
 
 
@@ -76,7 +77,7 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
         training.wait()
     assert (streamed.info.status, streamed.info.start_time) == ("RUNNING", STARTED_MS)
     assert (streamed.data.tags["status"], streamed.data.tags["run_key"]) == ("started", str(KEY))
-    assert streamed.data.params == {name: str(value) for name, value in PARAMS.items()}
+    assert streamed.data.params == {name: str(value) for name, value in (PARAMS | asdict(KEY)).items()}
     wait_for(lambda: shown(store).data.tags["status"] == "interrupted")
     assert shown(store).info.status == "FAILED"
 
@@ -95,7 +96,7 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
     completed = shown(store)
     assert (completed.info.run_id, completed.info.status) == (streamed.info.run_id, "FINISHED")
     assert (completed.data.tags["status"], completed.info.end_time) == ("completed", STARTED_MS + 4500)
-    assert completed.data.metrics["test_accuracy"] == 0.7
+    assert completed.data.metrics["test/accuracy"] == 0.7
     assert epochs_shown(store) == measured(4)
 
 

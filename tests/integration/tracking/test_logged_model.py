@@ -23,7 +23,7 @@ from PIL import Image
 from helpers import CLASSES, INPUT_SIZE, network
 from rijksnet.data.decode import decode
 from rijksnet.networks import weights
-from rijksnet.tracking import code, mlflow_store, record
+from rijksnet.tracking import code, logged_model, record
 from stores import MODEL, Published
 
 SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample" / "images"
@@ -87,7 +87,7 @@ def test_it_answers_so_for_a_museums_photographs(folder: Path) -> None:
 def test_the_input_scale_is_kept(published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path[:])
     run = record.read_run(published.at)
-    mlflow_store.save_model(published.at, replace(run, params={**run.params, "pixels": "pretrained"}), tmp_path)
+    logged_model.save_model(published.at, replace(run, params={**run.params, "pixels": "pretrained"}), tmp_path)
     wanted = expected(DRAWN, "pretrained")
     assert abs(wanted - expected(DRAWN)).max() > 1e-3
     check(mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(pd.DataFrame({"image": DRAWN})), wanted)
@@ -144,6 +144,12 @@ def test_the_champion_loads_by_its_name_where_the_project_is_not_installed(
     np.testing.assert_allclose(found, expected(DRAWN), rtol=1e-5)
 
 
+def test_of_the_package_it_holds_only_what_it_runs_on(folder: Path) -> None:
+    held = {path.relative_to(folder / "code").as_posix() for path in (folder / "code").rglob("*.py")}
+    assert held == {file.relative_to(code.PACKAGE.parent).as_posix() for file in code.closure("rijksnet.serving.model")}
+    assert not {name.split("/")[1] for name in held} & {"analysis", "stages", "tracking", "training"}
+
+
 def test_its_requirements_name_all_that_its_code_imports() -> None:
     """Each at the version that is installed here; MLflow adds itself, and it brings pandas."""
     imported: set[str] = set()
@@ -155,4 +161,4 @@ def test_its_requirements_name_all_that_its_code_imports() -> None:
                 imported.add(str(node.module).split(".")[0])
     packages = {"PIL": "pillow", "cykooz_resizer": "cykooz.resizer"}
     needed = {packages.get(name, name) for name in imported - sys.stdlib_module_names - {"rijksnet"}}
-    assert needed - set(mlflow_store.REQUIREMENTS) == {"mlflow", "pandas"}
+    assert needed - set(logged_model.REQUIREMENTS) == {"mlflow", "pandas"}

@@ -18,7 +18,8 @@ OPEN = """
 from rijksnet.params import Tracking
 from rijksnet.tracking import mlflow_store
 input()
-store = mlflow_store.open_store(Tracking(uri="sqlite:///new/mlflow.db", artifacts="mlartifacts", live_after_s=0.0))
+tracking = Tracking(uri="sqlite:///new/mlflow.db", ui="http://ui", artifacts="mlartifacts", live_after_s=0.0)
+store = mlflow_store.open_store(tracking)
 print(store.client.create_experiment("{name}"))
 """
 
@@ -70,7 +71,9 @@ def test_a_relative_file_is_that_of_the_working_directory(
 
 def test_whether_there_is_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    file, server = (Tracking(uri=uri, artifacts="a", live_after_s=0.0) for uri in ("sqlite:///a/b.db", "http://h:1"))
+    file, server = (
+        Tracking(uri=uri, ui="http://ui", artifacts="a", live_after_s=0.0) for uri in ("sqlite:///a/b.db", "http://h:1")
+    )
     assert not mlflow_store.exists(file)
     assert mlflow_store.exists(server)
     assert list(tmp_path.iterdir()) == []  # asking made nothing
@@ -84,7 +87,7 @@ def test_a_store_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, ur
     (tmp_path / "file").touch()
     uri = uri.format(port=free_port(), file=tmp_path / "file")
     with pytest.raises(TrackingError, match=rf"the tracking store {uri} cannot be used .*MLFLOW_TRACKING_URI"):
-        mlflow_store.open_store(Tracking(uri=uri, artifacts=str(tmp_path), live_after_s=0.0))
+        mlflow_store.open_store(Tracking(uri=uri, ui="http://ui", artifacts=str(tmp_path), live_after_s=0.0))
 
 
 def test_a_store_that_another_process_keeps_to_itself_is_not_waited_for_without_end(

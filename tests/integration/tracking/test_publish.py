@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
-from rijksnet.errors import RecordError
+from rijksnet.errors import RecordError, TrackingError
+from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.paths import REGISTERED, RunKey
-from rijksnet.stages import publish
+from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
+from rijksnet.stages import pictures, publish
 from rijksnet.tracking import mlflow_store, record, registry
 from rijksnet.tracking.mlflow_store import Store
-from stores import LOCK, MODEL, PIXELS_MD5, Published
+from stores import LOCK, MODEL, PIXELS_MD5
+from stores import Published as PublishedRun
 
+PICTURES = ("learning_curve.png", "confusion_matrix.png", "reliability.png")
 OTHER = RunKey(COLLECTION, "artist", "test_resnet", "off_the_shelf", "imagenet", 1)
 
 
@@ -42,7 +49,7 @@ def runs_of(store: Store, key: RunKey = KEY) -> list[Any]:
 # --- what a published run shows ---------------------------------------------------------------------------------------
 
 
-def test_the_run_is_named_and_timed_as_it_was(published: Published) -> None:
+def test_the_run_is_named_and_timed_as_it_was(published: PublishedRun) -> None:
     store, found = published.store, published.run
     assert store.client.get_experiment(found.info.experiment_id).name == f"{COLLECTION}/type"
     assert found.info.run_name == "test_resnet/fine_tuning-imagenet-seed0"
@@ -59,30 +66,37 @@ def test_official_splits_have_experiments_of_their_own(store: Store, only_weight
     assert store.client.get_experiment(found.info.experiment_id).name == f"{COLLECTION}/type (official split)"
 
 
-def test_every_parameter_is_shown(published: Published) -> None:
-    assert published.run.data.params == {name: str(value) for name, value in PARAMS.items()}
+def test_every_parameter_is_shown_and_so_are_the_parts_of_the_key(published: PublishedRun) -> None:
+    assert published.run.data.params == {name: str(value) for name, value in (PARAMS | asdict(KEY)).items()}
 
 
 @pytest.mark.parametrize(
-    "name", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_s"]
+    ("shown_as", "name"),
+    [
+        ("train/loss", "train_loss"),
+        ("train/accuracy", "train_accuracy"),
+        ("validation/loss", "validation_loss"),
+        ("validation/accuracy", "validation_accuracy"),
+        ("run/images_per_s", "images_per_s"),
+    ],
 )
-def test_curves_keep_values_steps_and_times(published: Published, name: str) -> None:
-    store, found = published.store, published.run
-    shown = [(one.step, one.timestamp, one.value) for one in store.client.get_metric_history(found.info.run_id, name)]
+def test_curves_keep_values_steps_and_times(published: PublishedRun, shown_as: str, name: str) -> None:
+    history = published.store.client.get_metric_history(published.run.info.run_id, shown_as)
+    shown = [(one.step, one.timestamp, one.value) for one in history]
     assert sorted(shown) == [(one.epoch, one.time_ms, getattr(one, name)) for one in epochs(3)]
 
 
-def test_final_metrics_are_those_of_the_record(published: Published) -> None:
+def test_final_metrics_are_those_of_the_record(published: PublishedRun) -> None:
     found, at = published.run, published.at
     measured, shown = json.loads(at.metrics.read_text()), found.data.metrics
-    assert {name: shown[f"test_{name}"] for name in measured["test"]} == measured["test"]
-    assert {name: shown[f"best_validation_{name}"] for name in measured["validation"]} == measured["validation"]
-    assert shown["test_accuracy"] == 0.7
-    assert shown["test_majority_accuracy"] == 0.4
-    assert (shown["epochs"], shown["best_epoch"], shown["train_seconds"]) == (3, 1, 3.5)
+    assert {name: shown[f"test/{name}"] for name in measured["test"]} == measured["test"]
+    assert {name: shown[f"tested/{name}"] for name in measured["validation"]} == measured["validation"]
+    assert shown["test/accuracy"] == 0.7
+    assert shown["test/majority_accuracy"] == 0.4
+    assert (shown["run/epochs"], shown["run/best_epoch"], shown["run/seconds"]) == (3, 1, 3.5)
 
 
-def test_tags_say_what_the_run_is_and_where_it_comes_from(published: Published) -> None:
+def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRun) -> None:
     found, at = published.run, published.at
     expected = {
         "collection": COLLECTION,
@@ -110,7 +124,7 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: Published) 
     assert {name: found.data.tags.get(name) for name in expected} == expected
 
 
-def test_data_inputs_carry_the_digests_of_dvc(published: Published) -> None:
+def test_data_inputs_carry_the_digests_of_dvc(published: PublishedRun) -> None:
     inputs = published.run.inputs.dataset_inputs
     assert {(one.dataset.name, one.dataset.digest) for one in inputs} == {
         (f"data/{COLLECTION}/pixels", PIXELS_MD5),
@@ -120,17 +134,78 @@ def test_data_inputs_carry_the_digests_of_dvc(published: Published) -> None:
     assert json.loads(inputs[0].dataset.profile) == {"train_images": 80, "validation_images": 4, "test_images": 10}
 
 
-def test_artifacts_can_be_looked_at(published: Published) -> None:
+def test_artifacts_can_be_looked_at(published: PublishedRun) -> None:
     store, found, at = published.store, published.run, published.at
     shown = {one.path: one for one in store.client.list_artifacts(found.info.run_id)}
-    assert set(shown) == {"learning_curve.png", "confusion_matrix.png", "per_class.csv", "model", "record"}
+    assert set(shown) == {*PICTURES, "per_class.csv", "model", "record"}
     folder = Path(store.client.download_artifacts(found.info.run_id, ""))
-    for name in ("learning_curve.png", "confusion_matrix.png"):
+    for name in PICTURES:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert len((folder / "per_class.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
     for path in (at.run, at.history, at.metrics, at.predictions):
         assert (folder / "record" / path.name).read_bytes() == path.read_bytes()
     assert (folder / "model" / "artifacts" / "weights.safetensors").read_bytes() == at.weights.read_bytes()
+
+
+def test_a_run_without_epochs_and_weights_is_shown_with_what_it_has(store: Store, params: Params) -> None:
+    at = write_record(replace(KEY, strategy="random_forest"))
+    run = json.loads(at.run.read_text())
+    for file in (at.history, at.weights):
+        file.unlink()
+        del run["files"][file.name]
+    measured = json.loads(at.metrics.read_text()) | {"epochs": 0, "best_epoch": None}
+    at.metrics.write_text(json.dumps(measured))
+    run["files"][at.metrics.name] = sha256_of(at.metrics)
+    at.run.write_text(json.dumps(run | {"best_epoch": None}))
+    publish.publish(params)
+    (found,) = runs_of(store)
+    assert {one.path for one in store.client.list_artifacts(found.info.run_id)} == {
+        "confusion_matrix.png", "per_class.csv", "record",
+    }  # fmt: skip
+    assert {name.split("/")[0] for name in found.data.metrics} == {"test", "tested", "run"}
+    assert not {"run/epochs", "run/best_epoch"} & set(found.data.metrics)
+    assert "weights_sha256" not in found.data.tags
+
+
+def test_what_is_shown_where_is_told_by_key(store: Store, params: Params, only_weights: None) -> None:
+    records = {str(KEY): write_record(), str(OTHER): write_record(OTHER)}
+    publish.publish(params)
+    shown = json.loads(PUBLISHED.read_text())
+    assert list(shown) == sorted(records)
+    for name, at in records.items():
+        found = store.client.get_run(shown[name]["run_id"])
+        assert found.data.tags["run_key"] == name
+        assert found.info.experiment_id == shown[name]["experiment_id"]
+        assert shown[name]["record_digest"] == record.digest(at) == found.data.tags["record_digest"]
+    before = PUBLISHED.read_bytes()
+    publish.publish(params)
+    assert PUBLISHED.read_bytes() == before
+
+
+def test_evidence_is_shown_with_the_tuned_run_and_again_when_it_changes(
+    store: Store, params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record()
+    write_record(replace(KEY, strategy="off_the_shelf"))
+    saliency = EvidencePaths(COLLECTION, "type", "test_resnet").saliency
+    saliency.mkdir()
+    (saliency / "gallery.png").write_bytes(b"not whole yet")
+    told = []
+    for content in (None, "{}", "{}", '{"changed": 1}'):
+        if content is not None:
+            (saliency / "saliency.json").write_text(content)
+            (saliency / "gallery.png").write_bytes(content.encode())
+        publish.publish(params)
+        told.append(int(capsys.readouterr().err.split(" folders of evidence")[0].split()[-1]))
+    assert told == [0, 1, 0, 1]
+    shown = {
+        run.data.tags["strategy"]: {one.path for one in store.client.list_artifacts(run.info.run_id)}
+        for run in runs_of(store)
+    }
+    assert shown["fine_tuning"] - shown["off_the_shelf"] == {"saliency"}
+    (tuned,) = (run for run in runs_of(store) if run.data.tags["strategy"] == "fine_tuning")
+    kept = Path(store.client.download_artifacts(tuned.info.run_id, "saliency"))
+    assert (kept / "gallery.png").read_text() == '{"changed": 1}'
 
 
 # --- once, and again --------------------------------------------------------------------------------------------------
@@ -198,7 +273,7 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize(
-    "step", ["create_run", "log_batch", "log_inputs", "log_artifact", "log_artifacts", "set_terminated", "set_tag"]
+    "step", ["create_run", "log_batch", "log_inputs", "log_artifacts", "set_terminated", "set_tag"]
 )
 def test_an_interrupted_publication_is_completed_by_the_next(params: Params, only_weights: None, step: str) -> None:
     """Each step takes effect, and then the process dies."""
@@ -223,7 +298,7 @@ def test_an_interrupted_publication_is_completed_by_the_next(params: Params, onl
 
 
 def final_metrics(found: Any) -> set[str]:
-    return {name for name in found.data.metrics if not hasattr(epochs(1)[0], name)}
+    return set(found.data.metrics) - set(mlflow_store.EPOCH_METRICS.values())
 
 
 def test_a_damaged_record_is_left_out_and_the_rest_published(
@@ -256,6 +331,43 @@ def test_a_record_no_stage_made_is_published_without_lineage(store: Store, param
     (found,) = runs_of(store)
     assert "dvc_stage" not in found.data.tags
     assert found.inputs.dataset_inputs == []
+
+
+def test_two_that_publish_at_once_add_a_run_once(params: Params) -> None:
+    write_record()
+    code = "from pathlib import Path; from rijksnet.params import load; from rijksnet.stages.publish import publish; "
+    command = [sys.executable, "-c", code + "publish(load(Path('params.yaml')))"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=120)[1].splitlines()[-1] for process in processes]
+    assert sorted(line.split(";")[0] for line in told) == [
+        "0 runs added, 0 completed, 1 already there",
+        "1 runs added, 0 completed, 0 already there",
+    ]
+    assert tables("runs", "model_versions") == {"runs": 1, "model_versions": 1}
+
+
+def test_one_that_publishes_without_end_is_not_waited_for_without_end(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_store, "PUBLISHING_S", 0.01)
+    with FileLock("mlflow.db.publish.lock"), pytest.raises(TrackingError, match="another process has been publishing"):
+        publish.publish(params)
+
+
+def test_many_runs_are_drawn_by_other_processes_to_the_same_pictures(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [write_record(replace(KEY, seed=seed), right=seed) for seed in range(2)]
+    damaged = write_record(OTHER)
+    damaged.predictions.write_bytes(b"no table")
+    monkeypatch.setattr(pictures, "MANY", 2)
+    with pictures.pictures([*records, damaged]) as write:
+        for at in records:
+            Path("drawn", at.root.name).mkdir(parents=True)
+            write(at, record.read_run(at), Path("drawn", at.root.name))
+    for at in records:
+        for name, content in pictures.draw(at).items():
+            assert Path("drawn", at.root.name, name).read_bytes() == content
 
 
 # --- the stage `register` ---------------------------------------------------------------------------------------------
