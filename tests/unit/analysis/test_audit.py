@@ -20,7 +20,9 @@ from rich.console import Console
 from rijksnet.analysis.audit import Audit, render, write_audit
 from rijksnet.analysis.audit.facts import ChallengeFacts, challenge_facts, imbalance, labels_by_object, objects_of
 from rijksnet.analysis.audit.pairs import Known, Pair, duplicates
-from rijksnet.analysis.audit.words import listed, percent, verdict
+from rijksnet.analysis.audit.words import listed, verdict
+from rijksnet.analysis.html import percent
+from rijksnet.collection_params import Columns, MiniatureCollection, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.collections.miniature import draw
@@ -29,7 +31,7 @@ from rijksnet.data import duplicates as search
 from rijksnet.data.pixels import pack
 from rijksnet.data.splits import split_collection
 from rijksnet.errors import CollectionError
-from rijksnet.params import Challenge, Columns, MiniatureCollection, Splits, TableCollection
+from rijksnet.params import Challenge, Splits
 from rijksnet.paths import CollectionPaths
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"

@@ -13,6 +13,8 @@ from rijksnet.analysis.runs import source_keys
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
 
+pytestmark = pytest.mark.usefixtures("project")
+
 
 @pytest.fixture
 def official(paper_params: Params) -> Params:
@@ -36,10 +38,8 @@ def records(official: Params, write_record: Callable[..., Path]) -> list[Path]:
     return folders
 
 
-def test_each_challenge_has_its_own_measure(
-    official: Params, records: list[Path], runs_root: Path, data_root: Path, reference: Path
-) -> None:
-    table = gather(official, runs_root, data_root, reference).measures
+def test_each_challenge_has_its_own_measure(official: Params, records: list[Path], reference: Path) -> None:
+    table = gather(official, reference).measures
     assert table is not None
     by_challenge = table.groupby("challenge")[["measure", "percent", "baseline"]].first()
     assert by_challenge.loc["artist"].tolist() == ["mean_class_accuracy", 25.0, 51.02]
@@ -47,25 +47,21 @@ def test_each_challenge_has_its_own_measure(
 
 
 def test_the_paper_s_figures_are_never_beside_them(
-    official: Params, records: list[Path], runs_root: Path, data_root: Path, reference: Path, tmp_path: Path
+    official: Params, records: list[Path], reference: Path, tmp_path: Path
 ) -> None:
-    results = gather(official, runs_root, data_root, reference)
+    results = gather(official, reference)
     for table in (results.table1, results.table2, results.table3):
         for column in [name for name in table.columns if str(name).endswith("_paper")]:
             assert table[column].isna().all(), column
-    write_report(official, runs_root, data_root, tmp_path / "results", reference)
+    write_report(official, tmp_path / "results", reference)
     assert "mean average precision" in (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "results" / "challenge.csv").is_file()
 
 
-def test_the_paper_s_report_has_no_such_table(
-    paper_params: Params, runs_root: Path, data_root: Path, reference: Path
-) -> None:
-    assert gather(paper_params, runs_root, data_root, reference).measures is None
+def test_the_paper_s_report_has_no_such_table(paper_params: Params, reference: Path) -> None:
+    assert gather(paper_params, reference).measures is None
 
 
-def test_runs_of_another_split_rule_are_refused(
-    paper_params: Params, records: list[Path], runs_root: Path, data_root: Path, reference: Path
-) -> None:
+def test_runs_of_another_split_rule_are_refused(paper_params: Params, records: list[Path], reference: Path) -> None:
     with pytest.raises(RecordError, match=r"splits\.rule 'challenge'.*'paper' is asked for"):
-        gather(paper_params, runs_root, data_root, reference)
+        gather(paper_params, reference)

@@ -8,13 +8,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rijksnet.analysis.report import gather, headline, render_tables, summary, write_report
-from rijksnet.analysis.runs import source_keys, target_keys
+from rijksnet.analysis.report import gather, render_tables, write_report
+from rijksnet.analysis.report.text import headline, summary
+from rijksnet.analysis.runs import all_keys, source_keys, target_keys
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
+pytestmark = pytest.mark.usefixtures("project")
+
 ACCURACY = {"scratch": 0.2, "off_the_shelf": 0.4, "fine_tuning": 0.7}
+ACCURACY |= {"svm": 0.5, "random_forest": 0.1, "multi_task": 0.3, "single_task": 0.3}
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def complete(
     """Writes every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
 
     def write(left_out: set[RunKey] = frozenset()) -> None:
-        for key in [*source_keys(params), *target_keys(params)]:
+        for key in all_keys(params):
             if key not in left_out:
                 share = ACCURACY[key.strategy] + 0.2 * (key.initialisation == "rijksmuseum")
                 write_record(key, list(np.arange(100) < 100 * share))
@@ -35,15 +39,21 @@ def complete(
     return write
 
 
-def test_a_complete_report(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
-) -> None:
+def test_a_complete_report(complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path) -> None:
     complete()
     out = tmp_path / "results"
-    write_report(params, runs_root, data_root, out, reference)
+    write_report(params, out, reference)
     assert {path.name for path in out.iterdir()} == {
         "README.md",
+        "report.html",
         "claims.csv",
+        "curves.csv",
+        "metrics.json",
+        "scorecard.csv",
+        "seed_differences.csv",
+        "seeds.csv",
+        "side_experiments.csv",
+        "statistics.csv",
         "table1.csv",
         "table2.csv",
         "table3.csv",
@@ -56,21 +66,21 @@ def test_a_complete_report(
         "say nothing about museums"
     )
     settings = "protocol as_written, pixels unit, batch_norm running, input_size 64, split_rule paper"
-    assert f"31 of 31 runs made; seed 0, {settings}." in text
+    assert f"51 of 51 runs made; seeds 0, 1, 2, {settings}." in text
     assert "**Holds in all 6 comparisons.** Each difference is +30.0 points." in text
     assert "**Holds in all 8 comparisons.**" in text
-    assert "not run" not in text.lower()
+    assert "not run" not in text.split("## Scorecard")[0].lower()
     assert "| type | test_resnet | 40.0 (30.9–49.8) | 70.0 (60.4–78.1) | 23.5 | 2,048 |" in text
-    assert "| type | miniature-antwerp | 600 | 23,797 | 2 | 920 | 50 % | about 15% with rijksmuseum |" in text
-    for key in [*source_keys(params), *target_keys(params)]:
+    assert "| type | miniature-antwerp | 600 | 23,797 | 2 | 920 | 50 % | about 15% |" in text
+    for key in all_keys(params):
         assert f"`{key}`" in text
 
 
 def test_every_accuracy_in_the_files_names_its_run(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+    complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     complete()
-    write_report(params, runs_root, data_root, tmp_path / "results", reference)
+    write_report(params, tmp_path / "results", reference)
     named = set()
     for name in ("table2", "table3"):
         table = pd.read_csv(tmp_path / "results" / f"{name}.csv")
@@ -82,70 +92,67 @@ def test_every_accuracy_in_the_files_names_its_run(
 
 
 def test_the_same_runs_give_the_same_bytes(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+    complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     complete()
     for name in ("first", "second"):
-        write_report(params, runs_root, data_root, tmp_path / name, reference)
+        write_report(params, tmp_path / name, reference)
     for file in (tmp_path / "first").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
 
 
 def test_missing_runs_appear_as_not_run(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+    complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     missing = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
     complete({missing})
-    write_report(params, runs_root, data_root, tmp_path, reference)
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "30 of 31 runs made" in text
+    write_report(params, tmp_path / "results", reference)
+    text = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
+    assert "50 of 51 runs made" in text
     assert "**Holds in 5 of 6 comparisons; 1 not run.**" in text
     assert "**Holds in 2 of 3 comparisons; 1 not run.**" in text
     assert "| type | test_resnet | 40.0 (30.9–49.8) | not run |" in text
     assert f"Not run: `{missing}`." in text
 
 
-def test_a_report_of_nothing(params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path) -> None:
+def test_a_report_of_nothing(params: Params, tmp_path: Path, reference: Path) -> None:
     out = tmp_path / "results"
     out.mkdir()
     (out / "validation_curves_source.png").write_bytes(b"of runs that are gone")
-    write_report(params, runs_root, data_root, out, reference)
+    write_report(params, out, reference)
     text = (out / "README.md").read_text(encoding="utf-8")
-    assert "0 of 31 runs made; seed 0." in text
+    assert "0 of 51 runs made; seed 0." in text
     assert "Not tested: none of its 6 comparisons has both runs." in text
     assert "On the source: not run." in text
     assert not list(out.glob("*.png"))
 
 
-def test_other_seeds_are_not_reported(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, reference: Path
-) -> None:
+def test_other_seeds_are_not_reported(complete: Callable[..., None], params: Params, reference: Path) -> None:
     complete()
-    other = params.model_copy(update={"training": params.training.model_copy(update={"seed": 1})})
-    assert gather(other, runs_root, data_root, reference).runs == {}
+    other = params.model_copy(update={"training": params.training.model_copy(update={"seed": 7})})
+    assert {key.seed for key in gather(params, reference).runs} == {0, 1, 2}
+    assert {key.seed for key in gather(other, reference).runs} == {1, 2}
 
 
 def test_different_test_objects_stop_the_report(
-    write_record: Callable[..., Path], params: Params, runs_root: Path, data_root: Path, tmp_path: Path, reference: Path
+    write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     first, second = source_keys(params)[:2]
     write_record(first, [True] * 4)
     write_record(second, [True] * 4, first_object=1)
     with pytest.raises(RecordError, match="were not tested on the same objects"):
-        write_report(params, runs_root, data_root, tmp_path / "results", reference)
+        write_report(params, tmp_path / "results", reference)
     assert not (tmp_path / "results").exists()
 
 
-def test_verdicts_in_words(
-    write_record: Callable[..., Path], params: Params, runs_root: Path, data_root: Path, reference: Path
-) -> None:
+def test_verdicts_in_words(write_record: Callable[..., Path], params: Params, reference: Path) -> None:
     tuned, shelf = ("fine_tuning", "imagenet"), ("off_the_shelf", "imagenet")
     right = {"material": (20, 10), "type": (10, 20), "artist": (20, 18)}
     for challenge, counts in right.items():
         for how, n in zip((tuned, shelf), counts, strict=True):
             key = RunKey("miniature-rijksmuseum", challenge, "test_resnet", *how)
             write_record(key, [True] * n + [False] * (20 - n))
-    verdicts = gather(params, runs_root, data_root, reference).verdicts
+    verdicts = gather(params, reference).verdicts
     ours = [verdict for verdict in verdicts[:6] if verdict.claim.better.architecture == "test_resnet"]
     assert summary(ours) == (
         "**Holds in 1 of 3 comparisons; opposite in 1, undecided in 1.** The differences lie between −50.0 and "
@@ -167,13 +174,11 @@ def test_headline_says_which_numbers_are_no_museums(params: Params, paper_params
     )
 
 
-def test_tables_for_a_terminal(
-    complete: Callable[..., None], params: Params, runs_root: Path, data_root: Path, reference: Path
-) -> None:
+def test_tables_for_a_terminal(complete: Callable[..., None], params: Params, reference: Path) -> None:
     complete()
     console = Console(width=160)
     with console.capture() as captured:
-        console.print(render_tables(params, runs_root, data_root, reference))
+        console.print(render_tables(params, reference))
     text = captured.get()
     assert text.startswith("Results on miniature-rijksmuseum and miniature-antwerp: drawn")
     for said in (

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from rijksnet.analysis import html
 from rijksnet.analysis.audit import plot, words
 from rijksnet.analysis.audit.facts import BANDS, Audit, ChallengeFacts
 from rijksnet.analysis.audit.pairs import Pair
 from rijksnet.analysis.audit.pictures import Picture, Pictures
 
-TEMPLATE = "page.html.j2"
+TEMPLATE = "audit.html.j2"
 
 #: Rows of tables; of classes with pictures, and pictures a class; of the smallest classes, a picture each.
 LARGEST, PICTURED, PER_CLASS, SMALLEST = 15, 6, 8, 8
@@ -50,17 +49,9 @@ class PairView:
 
 def page(audit: Audit, pictures: Pictures) -> str:
     """The page; the same audit and pictures give the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"thousands": words.thousands, "percent": words.percent, "some": words.some}
     notable = audit.duplicates.notable if audit.duplicates else ()
-    return environment.get_template(TEMPLATE).render(
+    return html.render(
+        TEMPLATE,
         audit=audit,
         verdict=words.verdict(audit),
         bands=BANDS,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from rijksnet.analysis import html
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.data.labelled import open_pixels, pairs_of, read_images
 from rijksnet.data.splits import COLUMN_OF
@@ -59,9 +58,7 @@ class Pictures:
         assert self._pixels is not None, "asked for only where pixels are"
         picture = Image.fromarray(np.asarray(self._pixels[self._rows[image]]))
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        buffer = BytesIO()
-        picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-        return Picture(object_id, image, f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+        return Picture(object_id, image, html.encoded(picture, "JPEG", QUALITY))
 
     def of_classes(self, challenge: Challenge, wanted: Mapping[str, int]) -> dict[str, list[Picture]]:
         """Pictures of each wanted class, at most as many as said, of different objects, evenly among all of them."""

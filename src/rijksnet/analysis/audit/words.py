@@ -1,4 +1,4 @@
-"""The audit in words: its verdict, and how numbers read."""
+"""The audit in words: its verdict."""
 
 from __future__ import annotations
 
@@ -6,33 +6,11 @@ from collections.abc import Callable, Iterable
 
 from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
 from rijksnet.analysis.audit.pairs import PairCounts
+from rijksnet.analysis.html import percent, some
 
 #: Shares from which the verdict speaks of: a challenge's objects without a label or with several values; images and
 #: records left out; one class among the tested images.
 MANY, LOST, DOMINANT = 0.1, 0.01, 0.5
-
-#: A space at which no line breaks.
-UNBROKEN = "\N{NO-BREAK SPACE}"
-
-
-def thousands(n: int) -> str:
-    return f"{n:,}"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as per cent; what is not nothing, or not all, never reads as if it were."""
-    if 0 < share < 0.001:
-        text = "< 0.1 %"
-    elif 0.999 < share < 1:
-        text = "> 99.9 %"
-    else:
-        text = f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
-    return text.replace(" ", UNBROKEN)
-
-
-def some(n: int, one: str, many: str = "") -> str:
-    """`1 pair`, `2 pairs`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def listed(parts: Iterable[str]) -> str:
