@@ -33,9 +33,8 @@ lock: setup             ## resolve requirements.lock anew
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-annotate \
 	  --no-header --quiet --upgrade --output-file requirements.lock
 
-ui: setup               ## the MLflow UI on http://127.0.0.1:5000 (one worker, no job runner: it starts in seconds)
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri sqlite:///mlflow.db \
-	  --host 127.0.0.1 --port 5000 --workers 1
+ui: setup               ## the MLflow UI on http://127.0.0.1:5000, with the addresses of prepared comparisons
+	rijksnet ui
 
 benchmarks: setup       ## speed and memory, each against a baseline in the same run
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done

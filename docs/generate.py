@@ -47,8 +47,9 @@ def stages_table() -> str:
 
 def command_docs() -> dict[str, str]:
     """First line of each command's help, by the command's name."""
-    tree = ast.parse((ROOT / "src" / "rijksnet" / "cli.py").read_text(encoding="utf-8"))
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+    files = sorted((ROOT / "src" / "rijksnet" / "cli").glob("*.py"))
+    nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.decorator_list]
     return {node.name: (ast.get_docstring(node) or "").splitlines()[0] for node in functions}
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from rijksnet import collection_params
 from rijksnet import params as params_module
+from rijksnet.analysis import runs
+from rijksnet.collection_params import Frozen
 from rijksnet.params import Params, load
-from rijksnet.paths import RecordPaths, RunKey, features_of, initial_weights
+from rijksnet.paths import EvidencePaths, RecordPaths, RunKey, base_challenge, features_of, initial_weights
 from rijksnet.tracking.code import ENTRY_POINTS, PACKAGE, closure, file_of
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +40,9 @@ def group_of(stage: dict[str, Any]) -> str | None:
 
 
 def command_imports(command: str) -> set[str]:
-    """What the function behind a command imports when it runs, itself or through a helper of the same module."""
-    tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    """What the function behind a command imports when it runs, itself or through a helper of the command line."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / "cli").glob("*.py"))]
+    functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
     found: set[str] = set()
     waiting, seen = [command], set()
     while waiting:
@@ -85,8 +89,8 @@ def test_every_manifest_has_a_stage() -> None:
 ITEM = {"item.challenge": "type", "item.architecture": "test_resnet"}
 
 
-def filled(template: str, chosen: Params) -> str:
-    values = ITEM | {
+def filled(template: str, chosen: Params, items: Mapping[str, str] = ITEM) -> str:
+    values = dict(items) | {
         "source.collection": chosen.source.collection,
         "target.collection": chosen.target.collection,
         "scratch.architecture": chosen.scratch.architecture,
@@ -125,9 +129,7 @@ def test_a_training_stage_reads_and_writes_what_its_run_does(
     key = RunKey(collection, "type", "test_resnet", strategy, initialisation, chosen.training.seed)
     at = RecordPaths.of(key)
     content = stages()[stage]
-    outs = {filled(path, chosen) for part in ("outs", "metrics", "plots") for path in paths_in(content[part])}
-    record = {path.as_posix() for path in (at.run, at.metrics, at.history, at.predictions, at.weights)}
-    assert record <= outs
+    assert at.root.as_posix() in {filled(path, chosen) for path in paths_in(content["outs"])}
     deps = {filled(path, chosen) for path in paths_in(content["deps"])}
     if initialisation != "random":
         assert initial_weights(key).as_posix() in deps
@@ -139,16 +141,51 @@ def test_a_training_stage_reads_and_writes_what_its_run_does(
     assert f"data/{collection}/images.parquet" in deps
 
 
+@pytest.mark.parametrize(
+    ("stage", "asked"),
+    [
+        ("classifiers", runs.classifier_keys),
+        ("multi_task", runs.multi_task_keys),
+        ("target_seeds", runs.seed_keys),
+        ("common_classes", runs.common_classes_keys),
+    ],
+)
+def test_a_side_experiment_writes_the_runs_that_the_report_asks_for(
+    stage: str, asked: Callable[[Params], list[RunKey]]
+) -> None:
+    """On the miniature each has one architecture and, but for the multi-task one, one challenge."""
+    chosen = load(ROOT / "params.yaml")
+    keys = asked(chosen)
+    challenge, architecture = base_challenge(keys[0].challenge), keys[0].architecture
+    items = {"item.challenge": challenge, "item.architecture": architecture}
+    outs = {
+        filled(path, chosen, items | {"item.seed": str(seed)})
+        for path in paths_in(stages()[stage]["outs"])
+        for seed in chosen.seeds.further
+    }
+    folders = {RecordPaths.of(key).root.as_posix() for key in keys}
+    assert folders
+    assert all(any(folder.startswith(out) for out in outs) for folder in folders)
+    assert all(any(folder.startswith(out) for folder in folders) for out in outs)
+
+
+@pytest.mark.parametrize("stage", ["probes", "saliency"])
+def test_evidence_lies_where_the_report_looks_for_it(stage: str) -> None:
+    chosen = load(ROOT / "params.yaml")
+    at = EvidencePaths(chosen.source.collection, ITEM["item.challenge"], ITEM["item.architecture"])
+    assert [filled(path, chosen) for path in stages()[stage]["outs"]] == [getattr(at, stage).as_posix()]
+
+
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
 #: `Columns` is read whole: the table reader goes through all of its fields.
-READ_WHOLE = {params_module.Columns}
+READ_WHOLE = {collection_params.Columns}
 
 MODELS = [
     value
-    for value in vars(params_module).values()
-    if isinstance(value, type) and issubclass(value, params_module.Frozen) and value is not params_module.Frozen
+    for value in {**vars(params_module), **vars(collection_params)}.values()
+    if isinstance(value, type) and issubclass(value, Frozen) and value is not Frozen
 ]
 
 
@@ -157,7 +194,7 @@ def test_every_parameter_is_read(model: type[BaseModel]) -> None:
     read = {
         node.attr
         for path in PACKAGE.rglob("*.py")
-        if path.name != "params.py"
+        if path.name not in ("params.py", "collection_params.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
     }
