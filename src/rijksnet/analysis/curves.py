@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LINE_STYLES = {"off_the_shelf": "-.", "fine_tuning": "--", "scratch": "-"}
 #: Line widths of runs from θ and from θ̂, points.
 THIN, THICK = 1.3, 2.4
+#: Width of a letter of the legend, about, and of what stands beside a label, inches.
+LETTER, SAMPLE = 0.073, 0.62
 #: Opacity of the paper's own curves, and their colour where ours have no such network.
 FAINT, THEIRS = 0.5, "#777777"
 
@@ -83,7 +85,8 @@ def validation_curves(curves: Sequence[Curve], title: str, paper: Sequence[Curve
     architectures = list(dict.fromkeys(curve.key.architecture for curve in curves if curve.key.strategy != "scratch"))
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(architectures)}
     theirs = [curve for curve in paper if curve.key.challenge in challenges]
-    figure = new_figure(1.2 + 3.4 * max(len(challenges), 2), 4.2)
+    width = 1.2 + 3.4 * max(len(challenges), 2)
+    figure = new_figure(width, 4.2)
     panels = figure.subplots(1, len(challenges), sharey=True, squeeze=False)[0]
     for axes, challenge in zip(panels, challenges, strict=True):
         shown = [(_faint, curve) for curve in theirs if curve.key.challenge == challenge]
@@ -98,7 +101,9 @@ def validation_curves(curves: Sequence[Curve], title: str, paper: Sequence[Curve
     figure.legend(
         handles=handles,
         loc="outside lower left",
-        ncols=min(len(handles), 5),
+        ncols=min(
+            len(handles), int(width / (LETTER * max(len(str(handle.get_label())) for handle in handles) + SAMPLE))
+        ),
         frameon=False,
         fontsize=8.5,
         labelcolor=INK,
