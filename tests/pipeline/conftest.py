@@ -82,6 +82,8 @@ def make_tiny(project: Project) -> None:
     params["imagenet"]["pretrain"]["architectures"] = ["test_resnet"]
     params["imagenet"]["pretrain"]["max_epochs"] = 2
     params["scratch"] = {"architecture": "test_resnet", "challenges": ["type"]}
+    params["seeds"] |= {"target_challenges": [], "architectures": []}
+    params["evidence"] |= {"common_classes": [], "multi_task": [], "objects": 4}
     params["input_size"] = 32
     params["training"]["max_epochs"] = {"off_the_shelf": 5, "fine_tuning": 2}
     yaml.dump(params, file)

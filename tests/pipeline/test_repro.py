@@ -13,6 +13,8 @@ import pytest
 from conftest import Project, checkout, commit, make_tiny
 
 MODEL = "rijksnet-type-test_resnet"
+RUNS_OF_THE_SOURCE = ("pretrain", "off_the_shelf", "fine_tuning", "scratch")
+EXPLAINED = "miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed0"
 TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "target_")
 
 
@@ -44,11 +46,12 @@ def records(project: Project) -> list[Path]:
 
 
 def test_every_kind_of_run_leaves_a_record_and_a_run(reproduced: Project) -> None:
-    # θ; 2 off the shelf, 2 fine tuned, 1 scratch on the source; 2 challenges × 2 strategies × 2 starts on the target
-    assert len(records(reproduced)) == 1 + 5 + 8
+    # θ; 2 off the shelf, 2 fine tuned, 1 scratch on the source; 2 challenges × 2 strategies × 2 starts on the target;
+    # a support vector machine and a random forest
+    assert len(records(reproduced)) == 1 + 5 + 8 + 2
     runs = census(reproduced)
-    assert len(runs) == 14
-    assert all("test_accuracy" in metrics for metrics in runs.values())
+    assert len(runs) == 16
+    assert all("test/accuracy" in metrics for metrics in runs.values())
     for table in ("table1.csv", "table2.csv", "table3.csv", "claims.csv", "README.md"):
         assert (reproduced.folder / "results" / table).stat().st_size > 0
 
@@ -61,15 +64,26 @@ def test_runs_are_complete_and_lead_to_their_data(reproduced: Project) -> None:
             assert (tags["status"], run.info.status) == ("completed", "FINISHED")
             assert tags["git_dirty"] == "False"
             assert tags["git_commit"] == reproduced.git("rev-parse", "HEAD~1").strip()
-            assert tags["dvc_stage"].split("@")[0] in ("pretrain", "off_the_shelf", "fine_tuning", "scratch") or tags[
-                "dvc_stage"
-            ].startswith("target_")
+            stage = tags["dvc_stage"].split("@")[0]
+            assert stage in (*RUNS_OF_THE_SOURCE, "classifiers") or stage.startswith("target_")
             digests = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
             split = f"data/{tags['collection']}/splits/{tags['challenge']}.parquet"
             assert len(digests[split]) == 32
-            assert {"learning_curve.png", "confusion_matrix.png", "per_class.csv", "model", "record"} <= {
-                artifact.path for artifact in store.list_artifacts(run.info.run_id)
-            }
+            expected = {"confusion_matrix.png", "per_class.csv", "record"}
+            expected |= set() if stage == "classifiers" else {"learning_curve.png", "model"}
+            expected |= {"saliency", "probes"} if tags["run_key"] == EXPLAINED else set()
+            assert expected <= {artifact.path for artifact in store.list_artifacts(run.info.run_id)}
+
+
+def test_the_report_leads_to_the_runs_that_mlflow_shows(reproduced: Project) -> None:
+    page = (reproduced.folder / "results" / "report.html").read_text(encoding="utf-8")
+    store = client(reproduced)
+    for experiment in store.search_experiments(filter_string="name LIKE 'miniature-%'"):
+        for run in store.search_runs([experiment.experiment_id]):
+            if run.data.tags["collection"] != "miniature-photographs":  # θ's stands in no table
+                assert f"/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}" in page
+    assert "not published" not in page
+    assert "Not run" not in page.split("Side experiments</h2>")[0].split("Claims</h2>")[-1]
 
 
 def test_with_nothing_changed_only_champions_runs(reproduced: Project) -> None:
@@ -77,10 +91,13 @@ def test_with_nothing_changed_only_champions_runs(reproduced: Project) -> None:
 
 
 def test_metrics_and_plots_can_be_shown(reproduced: Project) -> None:
-    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json"))[""]["data"]
-    assert len(shown) == 14
-    plots = reproduced.run("dvc", "plots", "show", "--out", str(reproduced.folder / "dvc_plots"))
-    assert "index.html" in plots
+    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json"))[""]["data"]["results/metrics.json"]["data"]
+    assert len(shown) == 15  # all runs of the tables: θ's is none of them
+    assert all(0 <= run["accuracy"] <= 1 for run in shown.values())
+    reproduced.run("dvc", "plots", "show", "--out", str(reproduced.folder / "dvc_plots"))
+    drawn = (reproduced.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "miniature-antwerp, type" in drawn
+    assert drawn.count('"validation_accuracy": ') > 13
 
 
 def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores_them(reproduced: Project) -> None:
@@ -117,11 +134,11 @@ def test_a_lost_store_is_rebuilt_from_records_and_pins(reproduced: Project) -> N
     (reproduced.folder / "mlflow.db").rename(kept)
     try:
         said = reproduced.run("rijksnet", "publish")
-        assert "14 runs added, 0 completed, 0 already there; 2 versions registered" in said
+        assert "16 runs added, 0 completed, 0 already there; 2 versions registered" in said
         assert census(reproduced) == {key: metrics for key, metrics in before.items() if "seed0" in key}
         assert champion(reproduced) == champion_before
         said = reproduced.run("rijksnet", "publish")
-        assert "0 runs added, 0 completed, 14 already there; 0 versions registered" in said
+        assert "0 runs added, 0 completed, 16 already there; 0 versions registered" in said
         assert len(client(reproduced).search_model_versions(f"name = '{MODEL}'")) == 1
     finally:
         kept.replace(reproduced.folder / "mlflow.db")
@@ -139,9 +156,12 @@ def test_a_pulled_clone_trains_nothing(reproduced: Project, tmp_path: Path) -> N
     clone.run("dvc", "pull", "--remote", "shared")
     ran = clone.repro()
     assert not {stage for stage in ran if stage.startswith(TRAINING)}, ran
-    assert ran == {f"pixels@miniature-{name}" for name in ("rijksmuseum", "antwerp", "photographs")} | {"champions"}
-    clone.run("rijksnet", "publish")
-    assert len(census(clone)) == 14
+    pixels = {f"pixels@miniature-{name}" for name in ("rijksmuseum", "antwerp", "photographs")}
+    assert ran == pixels | {"champions", "publish", "report"}  # its own store shows the runs, its own page leads there
+    assert len(census(clone)) == 16
+    assert (clone.folder / "results" / "README.md").read_text() == (
+        reproduced.folder / "results" / "README.md"
+    ).read_text()
 
 
 def test_a_run_of_mlflow_does_not_leak_into_the_stages(reproduced: Project) -> None:
@@ -154,7 +174,7 @@ def test_a_run_of_mlflow_does_not_leak_into_the_stages(reproduced: Project) -> N
         assert (reproduced.folder / made).is_file()
         store = client(reproduced)
         outer = store.search_runs(["0"], order_by=["attributes.start_time DESC"])[0]
-        assert "test_accuracy" not in outer.data.metrics
+        assert "test/accuracy" not in outer.data.metrics
     finally:
         shutil.rmtree(reproduced.folder / "runs/miniature-rijksmuseum/type/test_resnet/off_the_shelf-imagenet-seed2")
         shutil.rmtree(reproduced.folder / "mlruns", ignore_errors=True)
