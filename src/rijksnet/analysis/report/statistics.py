@@ -13,6 +13,7 @@ from rijksnet.analysis.layout import NOT_APPLICABLE, Grid, Linked
 from rijksnet.analysis.runs import Predictions, RunResult
 from rijksnet.analysis.significance import wilson_interval
 from rijksnet.paths import CollectionPaths, RunKey, base_challenge
+from rijksnet.progress import progress
 from rijksnet.protocol import TEST, VALIDATION
 
 #: Accuracy of which classes, by how many training images they have; the last: none (`tails.RULES`).
@@ -33,7 +34,12 @@ def statistics(runs: Mapping[RunKey, RunResult]) -> pd.DataFrame:
     top5_accuracy, loss (nats), calibration_error, temperature, calibration_error_scaled, accuracy_at_<share>, and
     <band>_accuracy and <band>_images of the bands that the split has.
     """
-    return pd.DataFrame([_row(run) for run in runs.values()], columns=_columns())
+    rows = []
+    with progress("measures of runs", len(runs)) as report:
+        for run in runs.values():
+            rows.append(_row(run))
+            report(len(rows), str(run.key))
+    return pd.DataFrame(rows, columns=_columns())
 
 
 def explained() -> str:
