@@ -16,6 +16,7 @@ import pandas as pd
 from rijksnet.analysis.claims import Verdict
 from rijksnet.analysis.runs import RunResult
 from rijksnet.analysis.tables import GROUNDTRUTH, TABLE3_COLUMNS
+from rijksnet.paths import RunKey
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -273,6 +274,11 @@ def run_grid(runs: Iterable[RunResult]) -> Grid:
 def p_value(p: float) -> str:
     """Four decimals, so that none on either side of 0.05 reads as 0.05."""
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def strategy_of(key: RunKey) -> str:
+    """How a run was trained, in words; what it starts from where that is the source's weights."""
+    return key.strategy.replace("_", " ") + (" from θ̂" if key.initialisation == "rijksmuseum" else "")
 
 
 def signed(points: float) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from rijksnet.analysis import seeds, tables
 from rijksnet.analysis.claims import claims_table
 from rijksnet.analysis.curves import Curve, paper_curves, validation_curves
+from rijksnet.analysis.layout import strategy_of
 from rijksnet.analysis.report import page, text
 from rijksnet.analysis.report.results import Evidence, Results, gather, gather_evidence
 from rijksnet.analysis.runs import RunResult, source_keys, target_keys
@@ -96,13 +97,12 @@ def _curves(results: Results, reference: Path) -> dict[str, bytes]:
 
 def _epochs(results: Results) -> pd.DataFrame:
     """A row an epoch of each run of the paper's tables, in the words of a plot's legend."""
-    starts = {"rijksmuseum": " from θ̂", "imagenet": "", "random": ""}
     frames = [
         pd.DataFrame(
             {
                 "panel": f"{run.key.collection}, {run.key.challenge}",
                 "architecture": run.key.architecture,
-                "strategy": run.key.strategy.replace("_", " ") + starts[run.key.initialisation],
+                "strategy": strategy_of(run.key),
                 "epoch": run.history()["epoch"],
                 "validation_accuracy": _accuracy(run),
             }

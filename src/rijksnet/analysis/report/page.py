@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
-from rijksnet.analysis import challenge, figures, html, layout, side, tables
+from rijksnet.analysis import figures, html, layout, side, tables
 from rijksnet.analysis.audit.pictures import Picture, Pictures
 from rijksnet.analysis.calibration import calibrate
 from rijksnet.analysis.claims import STATEMENTS, Verdict
@@ -44,6 +43,7 @@ class Confused:
     """A run's confusions, with pictures."""
 
     of: Confusions
+    strategy: str
     matrix: str
     mistakes: list[tuple[Mistake, list[Picture], list[Picture]]]
 
@@ -85,7 +85,6 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
         how=text.how(results),
         params=params,
         results=results,
-        evidence=evidence,
         anchors=anchors,
         claims=_claims(results.verdicts, STATEMENTS),
         claims_explained=_prose(text.claims_explained(results.verdicts)),
@@ -95,7 +94,7 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
             if grid.rows
         ],
         seeds_explained=_prose(text.SEEDS_EXPLAINED),
-        tables=_tables(results),
+        tables=text.table_grids(results),
         tables_explained=_prose(text.TABLES_EXPLAINED),
         groundtruth=layout.groundtruth_grid(results.groundtruth),
         groundtruth_explained=_prose(
@@ -130,15 +129,6 @@ def _claims(verdicts: Sequence[Verdict], statements: Mapping[str, str]) -> list[
         Claims(statements[name], _prose(text.summary(group)), layout.claim_grid(statements[name], group))
         for name, group in text.by_claim(verdicts, statements)
     ]
-
-
-def _tables(results: Results) -> list[layout.Grid]:
-    grids = [layout.grid1(results.table1), layout.grid2(results.table2)]
-    if results.params.target.challenges:
-        grids.append(layout.grid3(results.table3))
-    if results.measures is not None:
-        grids.append(challenge.measures_grid(results.measures))
-    return grids
 
 
 def _prose(markdown: str) -> Markup:
@@ -181,7 +171,7 @@ def _confused(confusions: Confusions) -> Confused:
         if pictures.size is not None
     ]
     matrix = figures.confusion(confusions.matrix, run.classes, str(run.key))
-    return Confused(confusions, html.data_uri(matrix, "image/png"), shown)
+    return Confused(confusions, layout.strategy_of(run.key), html.data_uri(matrix, "image/png"), shown)
 
 
 def _reliability(run: RunResult) -> str:
@@ -202,7 +192,7 @@ def _probes(finding: Finding) -> Shown:
 
 def _as_webp(finding: Finding, name: str) -> str:
     """A picture that an experiment left, several times smaller."""
-    with Image.open(BytesIO((finding.folder / name).read_bytes())) as opened:
+    with Image.open(finding.folder / name) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((WIDEST, 10 * WIDEST), Image.Resampling.LANCZOS)
     return html.encoded(picture, "WEBP", QUALITY)

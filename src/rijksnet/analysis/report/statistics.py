@@ -9,7 +9,7 @@ import pandas as pd
 
 from rijksnet.analysis import tails
 from rijksnet.analysis.calibration import COVERAGES, calibrate, selective_accuracy
-from rijksnet.analysis.layout import NOT_APPLICABLE, Grid, Linked
+from rijksnet.analysis.layout import NOT_APPLICABLE, Grid, Linked, strategy_of
 from rijksnet.analysis.runs import Predictions, RunResult
 from rijksnet.analysis.significance import wilson_interval
 from rijksnet.paths import CollectionPaths, RunKey, base_challenge
@@ -63,15 +63,15 @@ def grids(frame: pd.DataFrame, runs: Mapping[RunKey, RunResult]) -> list[Grid]:
     shown = {name: heading for name, heading in measures.items() if frame[name].notna().any()}
     tables: dict[str, list[list[str]]] = {}
     for key, row in zip(runs, frame.to_dict("records"), strict=True):
-        cells = [f"{key.architecture}, {_strategy(key)}", *(_cell(row, name) for name in shown), f"{row['n']:,}"]
+        seed = f", seed {key.seed}" if key.seed else ""
+        cells = [
+            f"{key.architecture}, {strategy_of(key)}{seed}",
+            *(_cell(row, name) for name in shown),
+            f"{row['n']:,}",
+        ]
         tables.setdefault(f"{key.collection}, {key.challenge.replace('_', ' ')}", []).append(cells)
     headings = ["run", *shown.values(), "images"]
     return [Grid(title, headings, rows, text_columns=1) for title, rows in tables.items()]
-
-
-def _strategy(key: RunKey) -> str:
-    start = " from θ̂" if key.initialisation == "rijksmuseum" else ""
-    return f"{key.strategy.replace('_', ' ')}{start}{f', seed {key.seed}' if key.seed else ''}"
 
 
 def _cell(row: dict[Hashable, Any], name: str) -> str:

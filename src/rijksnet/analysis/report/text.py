@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rijksnet.analysis import challenge, layout, side
 from rijksnet.analysis.claims import LEVEL, OUTCOMES, STATEMENTS, Verdict, families
 from rijksnet.analysis.report.results import Evidence, Results
-from rijksnet.analysis.runs import SETTINGS, RunResult, source_keys, target_keys
+from rijksnet.analysis.runs import SETTINGS, source_keys, target_keys
 from rijksnet.analysis.scorecard import RULE
 from rijksnet.analysis.scorecard import summary as scorecard_summary
 from rijksnet.analysis.seeds import SeedDifference, SeedSpread
@@ -61,19 +61,22 @@ def render_tables(results: Results) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    grids = [
-        layout.grid1(results.table1),
-        layout.groundtruth_grid(results.groundtruth),
-        layout.grid2(results.table2),
-    ]
-    if results.params.target.challenges:
-        grids.append(layout.grid3(results.table3))
-    if results.measures is not None:
-        grids.append(challenge.measures_grid(results.measures))
+    table1, *others = table_grids(results)
+    grids = [table1, layout.groundtruth_grid(results.groundtruth), *others]
     grids += [
         layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in by_claim(results.verdicts)
     ]
     return Group(Text(headline(results.params)), *(grid.rich() for grid in grids), Text(BRACKETS))
+
+
+def table_grids(results: Results) -> list[layout.Grid]:
+    """Tables 1 and 2, Table 3 where there is a transfer, and the Rijksmuseum Challenge's where its split is used."""
+    grids = [layout.grid1(results.table1), layout.grid2(results.table2)]
+    if results.params.target.challenges:
+        grids.append(layout.grid3(results.table3))
+    if results.measures is not None:
+        grids.append(challenge.measures_grid(results.measures))
+    return grids
 
 
 def headline(params: Params) -> str:
@@ -95,8 +98,8 @@ def report_text(results: Results, evidence: Evidence) -> str:
     parts = [
         f"# {headline(params)}",
         how(results),
-        "[report.html](report.html) is the whole report as one page: what networks confuse and look at, all measures, "
-        "the side experiments, and for every number its run.",
+        "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
+        "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
         "## The paper's three claims",
         *_claims_text(results.verdicts),
         *_seeds_text(evidence),
@@ -125,13 +128,9 @@ def how(results: Results) -> str:
     """How many runs there are, and the settings that they themselves say they were trained with."""
     runs = list(results.runs.values())
     said = [f"{name} {', '.join(sorted({run.settings[name] for run in runs}))}" for name in SETTINGS if runs]
-    seeds = [results.params.training.seed, *(results.params.seeds.further if len(seeds_of(runs)) > 1 else [])]
+    seeds = sorted({run.key.seed for run in runs}) or [results.params.training.seed]
     named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     return f"{len(runs)} of {len(runs) + len(results.missing)} runs made; {', '.join([named, *said])}."
-
-
-def seeds_of(runs: Sequence[RunResult]) -> set[int]:
-    return {run.key.seed for run in runs}
 
 
 def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
