@@ -58,7 +58,7 @@ def content() -> Content:
         "training": {
             "protocol": "as_written",
             "pixels": "protocol",
-            "batch_norm": "running",
+            "batch_norm": {"constants": "own", "frozen": "running"},
             "precision": "fp32",
             "device": "cpu",
             "max_epochs": {"off_the_shelf": 20, "fine_tuning": 4},

@@ -16,7 +16,8 @@ Strategy = Literal["off_the_shelf", "fine_tuning", "scratch", "svm", "random_for
 Initialisation = Literal["imagenet", "rijksmuseum", "random"]
 ProtocolName = Literal["as_written", "as_released"]
 PixelScale = Literal["protocol", "unit", "pretrained"]
-BatchNorm = Literal["running", "batch"]
+Statistics = Literal["running", "batch"]
+BatchNormConstants = Literal["own", "keras"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitRule = Literal["paper", "challenge", "imported"]
@@ -60,12 +61,19 @@ class MaxEpochs(Frozen):
     fine_tuning: int = Field(ge=1, description="epochs at most, fine tuning and from scratch")
 
 
+class BatchNorm(Frozen):
+    constants: BatchNormConstants = Field(
+        description="momentum and epsilon: each network's own, or the paper's Keras', 0.99 and 0.001"
+    )
+    frozen: Statistics = Field(
+        description="statistics of a frozen network while its softmax trains: running, or the batch's (old Keras)"
+    )
+
+
 class Training(Frozen):
     protocol: ProtocolName = Field(description="the paper's text, or its authors' released code where that differs")
     pixels: PixelScale = Field(description="input scale: the protocol's, [0,1], or the weights' own mean and std")
-    batch_norm: BatchNorm = Field(
-        description="statistics of a frozen network while its softmax trains: running, or the batch's (old Keras)"
-    )
+    batch_norm: BatchNorm = Field(description="batch normalisation")
     precision: Precision = Field(description="auto: bf16 where the processor has it natively, else fp32")
     device: Device = Field(description="auto: the accelerator if there is one, else the processor")
     max_epochs: MaxEpochs = Field(description="upper bounds; early stopping usually ends a run sooner")

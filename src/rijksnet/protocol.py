@@ -113,6 +113,23 @@ def recipe(strategy: Strategy, training: Training) -> Recipe:
     return Recipe(optimiser, max_epochs, drop_last=released, tested_weights="last" if released else "best")
 
 
+@dataclass(frozen=True)
+class BatchNorm:
+    """Constants of batch normalisation; `momentum` is the share of the running statistics that a step keeps."""
+
+    momentum: float
+    epsilon: float
+
+
+#: Keras' defaults, which its ResNet50, Inception-V3 and Xception of the time have in every layer.
+KERAS_BATCH_NORM = BatchNorm(momentum=0.99, epsilon=1e-3)
+
+
+def batch_norm(training: Training) -> BatchNorm | None:
+    """The constants for all networks; None: each network's own. The paper does not state them."""
+    return KERAS_BATCH_NORM if training.batch_norm.constants == "keras" else None
+
+
 def pixel_scale(protocol: ProtocolName, pixels: PixelScale) -> Literal["unit", "pretrained"]:
     """Input scale: [0,1] (section 4: "pixel values in [0,1]"), or the mean and std the weights were trained with."""
     if pixels != "protocol":

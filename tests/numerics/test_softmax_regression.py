@@ -75,8 +75,7 @@ def test_the_gradient_of_the_layer_is_the_closed_form(layer: nn.Linear, splits: 
     list(fit(layer, Spy(layer.parameters(), lr=1.0), train, validation, recipe, SEED, CPU))
     order = np.random.default_rng((SEED, 0)).permutation(70)
     weight, bias = layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
-    for start, found in zip((0, 32, 64), seen, strict=True):
-        batch = order[start : start + 32]
+    for batch, found in zip((order[:24], order[24:47], order[47:]), seen, strict=True):
         x = train.inputs[train.rows[batch]].astype(np.float64)
         for one, expected in zip(found, gradients(x, train.labels[batch], weight, bias), strict=True):
             np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-6)
@@ -93,8 +92,7 @@ def test_the_loop_is_the_plain_loop(drop_last: bool, layer: nn.Linear, splits: t
     for epoch in epochs:
         order = np.random.default_rng((SEED, epoch.epoch)).permutation(70)
         loss, hits, seen = 0.0, 0, 0
-        for start in (0, 32) if drop_last else (0, 32, 64):
-            batch = order[start : start + 32]
+        for batch in (order[:32], order[32:64]) if drop_last else (order[:24], order[24:47], order[47:]):
             some = Examples(train.inputs, train.rows[batch], train.labels[batch])
             batch_loss, batch_accuracy = scores(some, weight, bias)
             loss, hits, seen = loss + batch_loss * len(some), hits + batch_accuracy * len(some), seen + len(some)

@@ -185,9 +185,9 @@ def test_a_mistake_in_the_parameters_is_told_before_anything_runs(tmp_path: Path
     make_tiny(project)
     commit(project, "Tiny parameters")
     file = project.folder / "params.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("batch_norm: running", "batch_norm: moving"))
+    file.write_text(file.read_text(encoding="utf-8").replace("frozen: running", "frozen: moving"))
     said = project.run("rijksnet", "draw", "miniature-antwerp", check=False)
-    assert "training.batch_norm" in said
+    assert "training.batch_norm.frozen" in said
     assert "'running' or 'batch'" in said
     assert "Traceback" not in said
     assert not (project.folder / "data").exists()

@@ -65,7 +65,8 @@ CHOICES: dict[str, list[Any]] = {
     "splits.together": ["object", "near_duplicates"],
     "training.protocol": ["as_written", "as_released"],
     "training.pixels": ["protocol", "unit", "pretrained"],
-    "training.batch_norm": ["running", "batch"],
+    "training.batch_norm.constants": ["own", "keras"],
+    "training.batch_norm.frozen": ["running", "batch"],
     "training.precision": ["auto", "fp32", "bf16"],
     "training.device": ["auto", "cpu", "cuda", "mps"],
 }

@@ -13,8 +13,8 @@ from rijksnet.analysis.significance import PairedTest, holm, paired_test
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
-Outcome = Literal["holds", "opposite", "undecided", "not run"]
-OUTCOMES: tuple[Outcome, ...] = ("holds", "opposite", "undecided", "not run")
+Outcome = Literal["holds", "opposite", "undecided", "doubtful", "not run"]
+OUTCOMES: tuple[Outcome, ...] = ("holds", "opposite", "undecided", "doubtful", "not run")
 
 #: A difference counts below this corrected p-value.
 LEVEL = 0.05
@@ -49,12 +49,18 @@ class Verdict:
     claim: Claim
     test: PairedTest | None
     p_corrected: float | None
+    doubtful: bool = False  #: whether one of the two runs is (rijksnet.training.soundness)
 
     @property
     def outcome(self) -> Outcome:
-        """holds: corrected p < 0.05 and better; opposite: corrected p < 0.05 and worse; undecided: anything else."""
+        """holds: corrected p < 0.05 and better; opposite: corrected p < 0.05 and worse; undecided: anything else.
+
+        doubtful: whatever the test says, it says it of a network that may be broken.
+        """
         if self.test is None or self.p_corrected is None:
             return "not run"
+        if self.doubtful:
+            return "doubtful"
         if self.p_corrected < LEVEL and self.test.difference > 0:
             return "holds"
         if self.p_corrected < LEVEL and self.test.difference < 0:
@@ -113,7 +119,11 @@ def judge(claims: Sequence[Claim], runs: Mapping[RunKey, RunResult]) -> list[Ver
         families.setdefault(_family(claim), []).append(claim)
     for family in families.values():
         corrected |= zip(family, holm([tests[claim].p for claim in family]), strict=True)
-    return [Verdict(claim, tests.get(claim), corrected.get(claim)) for claim in claims]
+    doubtful = {key for key, run in runs.items() if run.doubts}
+    return [
+        Verdict(claim, tests.get(claim), corrected.get(claim), not doubtful.isdisjoint({claim.better, claim.baseline}))
+        for claim in claims
+    ]
 
 
 def families(verdicts: Sequence[Verdict]) -> int:

@@ -192,6 +192,7 @@ def _warnings(a: RunResult, b: RunResult) -> list[str]:
     found = []
     if a.digest == b.digest:
         found.append("A and B are the same record")
+    found += [f"{letter} is doubtful: {doubt}" for letter, run in (("A", a), ("B", b)) for doubt in run.doubts]
     for name in SETTINGS:
         if a.settings[name] != b.settings[name]:
             found.append(f"they differ in {name}: A {a.settings[name]}, B {b.settings[name]}")

@@ -38,6 +38,9 @@ FIGURES = {
 NOT_RUN = "not run"
 NOT_APPLICABLE = "–"
 
+#: Stands after the figure of a run that is doubtful.
+DOUBTFUL = " †"
+
 Row = dict[Hashable, Any]
 #: A column: its heading, and how a row of the frame reads in it.
 Column = tuple[str, Callable[[Row], str]]
@@ -259,7 +262,7 @@ def run_grid(runs: Iterable[RunResult]) -> Grid:
             f"`{run.key}`",
             f"`{run.weights_digest[:12]}`" if run.weights_digest else NOT_APPLICABLE,
             f"`{run.split_digest[:12]}`",
-            f"{100 * run.test.accuracy:.1f}",
+            f"{100 * run.test.accuracy:.1f}{DOUBTFUL if run.doubts else ''}",
             f"{100 * run.majority_accuracy:.1f}",
             f"{100 * run.test.macro_f1:.1f}",
             NOT_APPLICABLE if run.best_epoch is None else str(run.best_epoch),
@@ -304,7 +307,8 @@ def _accuracy(name: str, heading: str) -> list[Column]:
             return NOT_APPLICABLE
         if pd.isna(row[f"{name}_percent"]):
             return NOT_RUN
-        text = f"{row[f'{name}_percent']:.1f} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
+        mark = "" if pd.isna(row[f"{name}_doubts"]) else DOUBTFUL
+        text = f"{row[f'{name}_percent']:.1f}{mark} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
         return Linked(text, row[f"{name}_run"])
 
     return [(heading, ours), ("paper", _beside(name, "{:g}", "{:+z.1f}"))]

@@ -19,7 +19,7 @@ from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RecordPaths, RunKey
 from rijksnet.protocol import TEST
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
-SETTINGS = ("protocol", "pixels", "batch_norm", "input_size", "split_rule")
+SETTINGS = ("protocol", "pixels", "batch_norm_constants", "batch_norm_frozen", "input_size", "split_rule")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class RunResult:
     digest: str
     git_commit: str | None
     settings: Mapping[str, str]
+    doubts: tuple[str, ...]  #: why its figures may not be what its recipe gives; empty: nothing speaks against them
 
     def history(self) -> pd.DataFrame:
         """One row an epoch: epoch (from 0), time_ms, {train,validation}_{loss,accuracy}, images_per_s.
@@ -141,6 +142,7 @@ def load_run(root: Path) -> RunResult:
             digest=hashlib.sha256(content).hexdigest(),
             git_commit=run["lineage"].get("git_commit"),
             settings={name: str(run["params"][name]) for name in SETTINGS},
+            doubts=tuple(run["doubts"]),
         )
     except OSError as error:
         raise RecordError(f"the record in {root} is incomplete: {error}; train the run again") from error

@@ -1,8 +1,9 @@
 """The paper's Tables 1, 2 and 3 with this project's figures beside the paper's, and what is odd about the latter.
 
 Every accuracy takes a group of columns that start with its name: `_percent`, `_low` and `_high` (95 % Wilson interval,
-percent), `_n` (test images), `_paper` (the paper's figure), `_difference` (ours − the paper's, points) and `_run` (the
-key of the run it comes from). A run that has not been made leaves its key and no figure.
+percent), `_n` (test images), `_paper` (the paper's figure), `_difference` (ours − the paper's, points), `_doubts` (why
+it may not be what the recipe gives) and `_run` (the key of the run it comes from). A run that has not been made leaves
+its key and no figure.
 
 A difference is stated only where the scale is the paper's: its collections by name, and one of its four networks. The
 paper's figure stands beside ours wherever it has one for that challenge and network.
@@ -43,7 +44,7 @@ TABLE3_COLUMNS: tuple[tuple[str, Strategy, Initialisation], ...] = (
 )
 
 #: The columns of one accuracy.
-ACCURACY_PARTS = ("percent", "low", "high", "n", "paper", "difference", "run")
+ACCURACY_PARTS = ("percent", "low", "high", "n", "paper", "difference", "doubts", "run")
 
 #: Columns that start so, or end in `_n`, are counts.
 COUNTS = ("samples", "classes", "feature_size", "parameters_paper")
@@ -264,6 +265,7 @@ def _accuracy(
         f"{name}_low": 100 * low,
         f"{name}_high": 100 * high,
         f"{name}_n": run.test.n,
+        f"{name}_doubts": "; ".join(run.doubts) or None,
     }
     if published is not None and same_scale:
         cells[f"{name}_difference"] = percent - published

@@ -16,17 +16,21 @@ from rijksnet.protocol import TEST, TRAIN, VALIDATION, classes_in_all_splits
 Splits = Mapping[str, LabelledRows]
 
 
-def only(rows: LabelledRows, keep: NDArray[np.bool_]) -> LabelledRows:
-    """Those of the n images for which `keep` (n,) is true."""
-    at = np.flatnonzero(keep)
+def at(rows: LabelledRows, positions: NDArray[np.int64]) -> LabelledRows:
+    """The images at these positions, in this order."""
     return replace(
         rows,
-        object_ids=tuple(rows.object_ids[i] for i in at),
-        images=tuple(rows.images[i] for i in at),
-        rows=rows.rows[at],
-        labels=rows.labels[at],
-        relevant=tuple(rows.relevant[i] for i in at),
+        object_ids=tuple(rows.object_ids[i] for i in positions),
+        images=tuple(rows.images[i] for i in positions),
+        rows=rows.rows[positions],
+        labels=rows.labels[positions],
+        relevant=tuple(rows.relevant[i] for i in positions),
     )
+
+
+def only(rows: LabelledRows, keep: NDArray[np.bool_]) -> LabelledRows:
+    """Those of the n images for which `keep` (n,) is true."""
+    return at(rows, np.flatnonzero(keep))
 
 
 def with_classes(data: Splits, names: Collection[str]) -> dict[str, LabelledRows]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet.errors import ParamsError
+from rijksnet.networks.batch_norm import set_epsilon
 from rijksnet.networks.weights import SOFTMAX, Design
 
 #: Names where timm's differ: `legacy_xception` is Chollet's Xception; timm has no densely connected network for tests.
@@ -56,6 +57,26 @@ def input_size(architecture: str, size: int | Literal["native"]) -> int:
     return size if size != "native" else int(default_config(architecture)["input_size"][-1])
 
 
+def check_input_size(network: Network, architecture: str, size: int) -> None:
+    """Let a black square of this size, px, pass through the backbone.
+
+    Raises:
+        ParamsError: it cannot: the size is too small, or not one that the architecture takes.
+    """
+    was_training = network.training
+    network.eval()
+    black = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=network.pixel_scale.device)
+    try:
+        with torch.no_grad():
+            network.features(black)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ParamsError(
+            f"input_size is {size}, which {architecture} cannot take ({error}): its own is "
+            f"{input_size(architecture, 'native')}; set input_size to that, or to 'native'"
+        ) from error
+    network.train(was_training)
+
+
 class Network(nn.Module):
     """A backbone without its own classification head, global average pooling and one softmax layer.
 
@@ -78,6 +99,8 @@ class Network(nn.Module):
         name = timm_name(design.architecture)
         self.backbone = timm.create_model(name, pretrained=False, **design.options)
         remove_head(self.backbone, name, design.options)
+        if design.batch_norm_epsilon is not None:
+            set_epsilon(self.backbone, design.batch_norm_epsilon)
         self.softmax = nn.Linear(self.backbone.num_features, classes)
         mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
         # x/255 normalised by mean and std, folded into one scale and one shift

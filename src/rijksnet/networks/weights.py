@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rijksnet.errors import WeightsError
 from rijksnet.files import replacing
+from rijksnet.protocol import BatchNorm
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same
 #: weights should be the same bytes.
@@ -34,10 +35,17 @@ class Design:
     options: dict[str, Any] = field(default_factory=dict)  #: extra arguments of timm.create_model
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  #: pixel mean the weights were trained with, in [0,1]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)  #: and standard deviation
+    #: of every batch normalisation, which the weights were trained with; None: as timm builds the network
+    batch_norm_epsilon: float | None = None
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Design:
-        return cls(content["architecture"], content["options"], tuple(content["mean"]), tuple(content["std"]))
+        mean, std = tuple(content["mean"]), tuple(content["std"])
+        return cls(content["architecture"], content["options"], mean, std, content.get("batch_norm_epsilon"))
+
+    def normalising(self, batch_norm: BatchNorm | None) -> Design:
+        """The same network with these constants of batch normalisation; None: its own."""
+        return self if batch_norm is None else replace(self, batch_norm_epsilon=batch_norm.epsilon)
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], design: Design, classes: Sequence[str]) -> None:

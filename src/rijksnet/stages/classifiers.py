@@ -26,8 +26,8 @@ Splits = dict[str, labelled.LabelledRows]
 def classifiers(params: Params, challenge: str, architecture: str) -> None:
     """Train a linear support vector machine and a random forest on the source's features of θ (footnote 7).
 
-    The features are those of running statistics whatever `training.batch_norm` says: neither is trained through a
-    network, and their records say so.
+    The features are those of running statistics whatever `training.batch_norm.frozen` says: neither is trained through
+    a network, and their records say so.
     """
     of = (params.source.collection, challenge, architecture)
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
@@ -120,7 +120,7 @@ def _complete(
             "scikit_learn": __version__,
             "device": "cpu",
             **results.settings(params, data, description.input_size),
-            "batch_norm": "running",
+            "batch_norm_frozen": "running",
         },
         parameters=parameters,
         feature_size=description.feature_size,

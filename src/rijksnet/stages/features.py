@@ -8,8 +8,8 @@ from rijksnet import paths, protocol
 from rijksnet.data.labelled import open_pixels
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
-from rijksnet.networks.architectures import Network, input_size, parameter_count
-from rijksnet.params import BatchNorm, Params
+from rijksnet.networks.architectures import Network, check_input_size, input_size, parameter_count
+from rijksnet.params import Params, Statistics
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.training import compute
@@ -26,15 +26,17 @@ def features(params: Params, collection: str, architecture: str, challenge: str 
         folder = paths.features(collection, architecture, "rijksmuseum", challenge)
     (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
     tensors, header = weights.read(file)
-    design, _ = weights.design_in(header, file)
+    design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
     scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)
     network = Network(design, classes=1, scale=scale)
     weights.load_backbone(network.backbone, tensors, file)
     computed = compute.choose(params.training)
     network.to(computed.device)
     size = input_size(architecture, params.input_size)
+    check_input_size(network, architecture, size)
     pixels = open_pixels(CollectionPaths(collection).pixels_of_size(size))
-    kinds: list[BatchNorm] = ["running"] if params.training.batch_norm == "running" else ["running", "batch"]
+    frozen = params.training.batch_norm.frozen
+    kinds: list[Statistics] = ["running"] if frozen == "running" else ["running", "batch"]
     for kind in kinds:
         started = time.perf_counter()
         with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:

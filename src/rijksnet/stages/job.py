@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
 from torch import Tensor, nn
 
 from rijksnet import paths, protocol
-from rijksnet.data.subsets import Splits
+from rijksnet.data.labelled import LabelledRows
+from rijksnet.data.subsets import Splits, at
 from rijksnet.networks import weights
 from rijksnet.networks.weights import Design
 from rijksnet.params import Params
@@ -24,10 +27,12 @@ from rijksnet.progress import progress
 from rijksnet.stages import results
 from rijksnet.tracking import record
 from rijksnet.tracking.live import Follower, Live, followed
-from rijksnet.training import checkpoint, compute
+from rijksnet.training import checkpoint, compute, soundness
 from rijksnet.training.epoch import Epoch
 from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
 from rijksnet.training.multi_task import blocks, joined
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,13 @@ class Job:
     model: nn.Module
     design: Design
     inputs: NDArray[Any]  #: what the model reads, for the whole collection
+    inputs_while_training: NDArray[Any]  #: the same, but where training images are read otherwise
     initial_weights: str  #: sha256 of the file the run starts from; empty for random weights
     input_size: int  #: px
     feature_size: int
 
     def examples(self, split: str) -> Examples:
-        return Examples(self.inputs, *joined([task.data[split] for task in self.tasks]))
+        return Examples(self.inputs_while_training, *joined([task.data[split] for task in self.tasks]))
 
     @property
     def sizes(self) -> list[int]:
@@ -97,8 +103,9 @@ def carry_out(params: Params, job: Job) -> None:
             job.model.load_state_dict(state.kept)
         else:
             tested = len(state.history) - 1
-        for task, block, its_flat in zip(job.tasks, blocks(job.sizes), flat, strict=True):
-            _write_results(params, job, task, block, computed, tested, len(state.history))
+        histories = zip(*state.history, strict=True)
+        for task, block, its_flat, history in zip(job.tasks, blocks(job.sizes), flat, histories, strict=True):
+            doubts = _write_results(params, job, task, block, computed, tested, history)
             results.complete(
                 task.key,
                 task.at,
@@ -109,6 +116,7 @@ def carry_out(params: Params, job: Job) -> None:
                 feature_size=job.feature_size,
                 best_epoch=tested,
                 initial_weights=job.initial_weights,
+                doubts=doubts,
             )
     pad.clear()
 
@@ -156,17 +164,40 @@ def _note(epoch: Sequence[Epoch]) -> str:
 
 
 def _write_results(
-    params: Params, job: Job, task: Task, block: slice, computed: compute.Compute, tested: int, epochs: int
-) -> None:
-    """Open the test split, now that training has ended, and write what the kept weights answer."""
-    answers = []
+    params: Params,
+    job: Job,
+    task: Task,
+    block: slice,
+    computed: compute.Compute,
+    tested: int,
+    history: Sequence[Epoch],
+) -> list[str]:
+    """Open the test split, now that training has ended, and write what the kept weights answer.
+
+    Returns:
+        What makes the run doubtful, if anything does.
+    """
+
+    def answers(rows: LabelledRows) -> Tensor:
+        return predict(job.model, Examples(job.inputs, rows.rows, rows.labels), computed)[:, block]
+
+    predictions = []
     for split in (protocol.VALIDATION, protocol.TEST):
         rows = task.data[split]
-        logits = predict(job.model, Examples(job.inputs, rows.rows, rows.labels), computed)[:, block]
-        probabilities = logits.softmax(1).numpy()
-        answers.append(record.Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities))
-    results.evaluate_and_write(params, task.data, answers, task.at, epochs, tested)
+        probabilities = answers(rows).softmax(1).numpy()
+        predictions.append(record.Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities))
+    train = task.data[protocol.TRAIN]
+    sampled = at(train, soundness.sample(len(train)))
+    right = float((answers(sampled).argmax(1).numpy() == sampled.labels).mean())
+    in_use = soundness.Measured(right, len(sampled))
+    results.evaluate_and_write(params, task.data, predictions, task.at, len(history), tested, asdict(in_use))
     weights.save(task.at.weights, task.tensors(), job.design, task.classes)
+    validation, frozen_batch = task.data[protocol.VALIDATION], job.inputs is not job.inputs_while_training
+    training = soundness.Training(job.model, job.recipe, history, tested, len(train), len(validation), frozen_batch)
+    found = soundness.doubts(training, in_use)
+    for doubt in found:
+        console.print(f"[yellow]warning[/]: {task.key} is doubtful: {escape(doubt)}")
+    return found
 
 
 def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
     pixels = labelled.open_pixels(at.pixels_of_size(run.params["input_size"]))
     rows = []
     for name, file in {"imagenet": theta, "tuned": tuned, "random": theta}.items():
-        network = _network(file, run.params["pixels"], key.seed, untrained=name == "random").to(computed.device)
+        network = _network(params, file, run.params["pixels"], key.seed, untrained=name == "random")
+        network.to(computed.device)
         depths, maps = _maps(f"probes {challenge} {architecture} ({name})", network, pixels, data, computed)
         rows += [{"weights": name, **row} for row in _probe(depths, maps, data, recipe, key.seed, computed)]
     about = {
@@ -77,10 +78,10 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
     findings.write(EvidencePaths(key.collection, challenge, architecture).probes, files, about)
 
 
-def _network(file: Path, scale: Scale, seed: int, untrained: bool) -> Network:
+def _network(params: Params, file: Path, scale: Scale, seed: int, untrained: bool) -> Network:
     """The network of a weights file; `untrained`: the same with random weights, in which nothing has been learnt."""
     tensors, header = weights.read(file)
-    design, _ = weights.design_in(header, file)
+    design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
     network = Network(design, 1, scale)
     if untrained:
         torch.manual_seed(seed)

@@ -25,7 +25,8 @@ def settings(params: Params, data: Mapping[str, LabelledRows], input_size: int) 
     return {
         "protocol": params.training.protocol,
         "pixels": protocol.pixel_scale(params.training.protocol, params.training.pixels),
-        "batch_norm": params.training.batch_norm,
+        "batch_norm_constants": params.training.batch_norm.constants,
+        "batch_norm_frozen": params.training.batch_norm.frozen,
         "input_size": input_size,
         "split_rule": params.splits.rule,
         "split_seed": params.splits.seed,
@@ -46,6 +47,7 @@ def evaluate_and_write(
     at: RecordPaths,
     epochs: int,
     best_epoch: int | None,
+    train: Mapping[str, float] | None = None,
 ) -> None:
     """Write predictions.parquet and metrics.json.
 
@@ -54,6 +56,7 @@ def evaluate_and_write(
         answers: of the validation split and of the test split.
         epochs: how many were trained; 0 for a classifier that has none.
         best_epoch: that of the tested weights, from 0; None for a classifier that has none.
+        train: accuracy and number of the training images that were classified again after training, if any were.
     """
     record.write_predictions(at.predictions, answers)
     measured: dict[str, Any] = {
@@ -67,6 +70,8 @@ def evaluate_and_write(
                 answer.probabilities, data[answer.split].relevant, ranked
             )
     measured["majority_accuracy"] = metrics.majority_accuracy(data[protocol.TRAIN].labels, data[protocol.TEST].labels)
+    if train is not None:
+        measured["train"] = dict(train)
     record.write_metrics(at.metrics, measured | {"epochs": epochs, "best_epoch": best_epoch})
 
 
@@ -81,6 +86,7 @@ def complete(
     feature_size: int,
     best_epoch: int | None,
     initial_weights: str,
+    doubts: Sequence[str] = (),
 ) -> None:
     """Write run.json around the files that lie in the record's folder: the last step of every run.
 
@@ -88,6 +94,7 @@ def complete(
         flat: `settings`, and the parameters of the run's own strategy.
         parameters: trainable values of the whole classifier, backbone included.
         initial_weights: sha256 of the weights file that the run starts from; empty for random weights.
+        doubts: why its figures may not be what its recipe gives (rijksnet.training.soundness).
     """
     run = record.Run(
         key=key,
@@ -101,5 +108,6 @@ def complete(
         digests=digests(data, initial_weights),
         lineage=lineage.git_state() | lineage.environment(),
         files={},
+        doubts=list(doubts),
     )
     record.complete(at, run)

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from rijksnet import paths, protocol
 from rijksnet.data import labelled
 from rijksnet.data.subsets import Splits
+from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
+from rijksnet.networks.batch_norm import set_momentum
 from rijksnet.networks.initialisation import initialise_he_uniform, initialise_softmax
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
@@ -37,7 +39,13 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
     """
     folder, file = paths.features_of(key), paths.initial_weights(key)
     description = read_description(folder, file)
-    backbone, _ = weights.read(file)
+    backbone, header = weights.read(file)
+    asked = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
+    if description.design != asked:
+        raise RecordError(
+            f"the features in {folder} are of the network {description.design}, but training.batch_norm.constants asks "
+            f"for {asked}: extract them again with `rijksnet features`"
+        )
     data = data or images_of(key)
     torch.manual_seed(key.seed)
     layer = nn.Linear(description.feature_size, len(data[protocol.TRAIN].classes))
@@ -51,12 +59,14 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
         },
         description.backbone_parameters + sum(p.numel() for p in layer.parameters()),
     )
+    inputs: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
     job = Job(
         [task],
         protocol.recipe(key.strategy, params.training),
         layer,
         description.design,
-        _inputs_by_split(folder, params, data),
+        inputs,
+        inputs if params.training.batch_norm.frozen == "running" else _as_trained(folder, inputs, data),
         description.weights,
         description.input_size,
         description.feature_size,
@@ -64,12 +74,9 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
     carry_out(params, job)
 
 
-def _inputs_by_split(folder: Path, params: Params, data: Splits) -> NDArray[np.float32]:
-    """Features (N, F), those of the training split as the frozen network gave them while its softmax trained."""
-    features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    if params.training.batch_norm == "running":
-        return features
-    features, rows = np.array(features), data[protocol.TRAIN].rows
+def _as_trained(folder: Path, inputs: NDArray[np.float32], data: Splits) -> NDArray[np.float32]:
+    """Features (N, F), those of training images as the frozen network gave them while its softmax trained."""
+    features, rows = np.array(inputs), data[protocol.TRAIN].rows
     features[rows] = np.load(features_file(folder, "batch"), mmap_mode="r")[rows]
     return features
 
@@ -86,26 +93,37 @@ def network(params: Params, key: RunKey, recipe: protocol.Recipe | None = None, 
 
 def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Recipe | None = None) -> None:
     """Train one whole network on the challenges of all keys, a softmax layer each; the keys differ in nothing else."""
-    from rijksnet.networks.architectures import Network, design_as_published, input_size, parameter_count
+    from rijksnet.networks.architectures import (
+        Network,
+        check_input_size,
+        design_as_published,
+        input_size,
+        parameter_count,
+    )
 
     key = next(iter(data))
     classes = [len(splits[protocol.TRAIN].classes) for splits in data.values()]
     scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)
     size = input_size(key.architecture, params.input_size)
+    batch_norm = protocol.batch_norm(params.training)
     torch.manual_seed(key.seed)
     if key.initialisation == "random":
-        start, design = "", design_as_published(key.architecture)
+        start, design = "", design_as_published(key.architecture).normalising(batch_norm)
         model = Network(design, sum(classes), scale)
         initialise_he_uniform(model)
     else:
         file = paths.initial_weights(key)
         tensors, header = weights.read(file)
-        start, (design, _) = sha256_of(file), weights.design_in(header, file)
+        start, design = sha256_of(file), weights.design_in(header, file)[0].normalising(batch_norm)
         model = Network(design, sum(classes), scale)
         weights.load_backbone(model.backbone, tensors, file)
         for block in blocks(classes):
             initialise_softmax(model.softmax, block)
+    check_input_size(model, key.architecture, size)
+    if batch_norm is not None:
+        set_momentum(model, batch_norm.momentum)
     backbone = parameter_count(model.backbone)
+    pixels = labelled.open_pixels(CollectionPaths(key.collection).pixels_of_size(size))
     job = Job(
         [
             Task(
@@ -119,7 +137,8 @@ def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Rec
         recipe or protocol.recipe(key.strategy, params.training),
         model,
         design,
-        labelled.open_pixels(CollectionPaths(key.collection).pixels_of_size(size)),
+        pixels,
+        pixels,
         start,
         size,
         model.feature_size,

@@ -270,6 +270,7 @@ def _description(run: record.Run, measured: dict[str, Any]) -> str:
         f"{key.architecture}, {key.strategy.replace('_', ' ')} from {key.initialisation} weights, seed {key.seed}: "
         f"**{test['accuracy']:.1%}** of {test['n']:,} test images of {key.collection} right for {key.challenge}; "
         f"always answering the most frequent class gives {measured['majority_accuracy']:.1%}."
+        + "".join(f"\n\n**Doubtful**: {doubt}." for doubt in run.doubts)
     )
 
 
@@ -288,6 +289,8 @@ def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
     }
     if "weights.safetensors" in run.files:
         tags["weights_sha256"] = run.files["weights.safetensors"]
+    if run.doubts:
+        tags["doubts"] = "; ".join(run.doubts)
     if run.lineage.get("git_commit"):
         tags["mlflow.source.git.commit"] = run.lineage["git_commit"]
     if lineage is not None:
@@ -319,6 +322,8 @@ def _final_metrics(measured: dict[str, Any], run: record.Run) -> Iterator[Metric
     """What the tested weights score, on the test split and (`tested/`) on the validation split, and what they took."""
     values = {f"test/{name}": value for name, value in measured["test"].items()}
     values |= {f"tested/{name}": value for name, value in measured["validation"].items()}
+    if "train" in measured:
+        values["tested/train_accuracy"] = measured["train"]["accuracy"]
     values |= {
         "test/majority_accuracy": measured["majority_accuracy"],
         "run/parameters": run.parameters,

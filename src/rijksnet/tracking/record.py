@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Run:
     digests: dict[str, str]  #: `split`, `initial_weights`
     lineage: dict[str, Any]  #: git commit, versions, device
     files: dict[str, str]  #: sha256 of each other file of the record
+    doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from rijksnet.errors import RecordError, WeightsError
 from rijksnet.files import sha256_of
+from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
-from rijksnet.params import BatchNorm
+from rijksnet.params import Statistics
 from rijksnet.protocol import BATCH_SIZE
 from rijksnet.training.compute import Compute
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
@@ -66,13 +66,13 @@ def read_description(folder: Path, weights: Path) -> Description:
     return description
 
 
-def features_file(folder: Path, batch_norm: BatchNorm) -> Path:
+def features_file(folder: Path, statistics: Statistics) -> Path:
     """The array in a features folder that was computed with these statistics."""
-    return folder / f"{batch_norm}.npy"
+    return folder / f"{statistics}.npy"
 
 
 def extract(
-    network: Network, pixels: NDArray[np.uint8], out: Path, batch_norm: BatchNorm, compute: Compute
+    network: Network, pixels: NDArray[np.uint8], out: Path, statistics: Statistics, compute: Compute
 ) -> Iterator[int]:
     """Write the features of all pixels (N, H, W, 3) to `out`, float32 (N, F); yields the images done so far.
 
@@ -80,11 +80,10 @@ def extract(
     frozen network; the running statistics stay as they were.
     """
     network.eval()
-    if batch_norm == "batch":
-        for layer in network.modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                layer.train()
-                layer.momentum = 0.0  # the running statistics are not to move
+    if statistics == "batch":
+        set_momentum(network, 1.0)  # the running statistics are not to move
+        for layer in batch_norms(network):
+            layer.train()
     partial = out.with_name(out.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     features: np.memmap[Any, Any] = np.lib.format.open_memmap(
@@ -92,7 +91,7 @@ def extract(
     )
     everything = np.arange(len(pixels))
     examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
-    size = BATCH_SIZE if batch_norm == "batch" else EVALUATION_BATCH_SIZE
+    size = BATCH_SIZE if statistics == "batch" else EVALUATION_BATCH_SIZE
     done = 0
     for inputs, _ in load(examples, batches_of(everything, size, drop_last=False), compute):
         with torch.no_grad(), compute.autocast():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
+from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
 
@@ -70,7 +71,8 @@ def fit_tasks(
 ) -> Iterator[tuple[Epoch, ...]]:
     """Train epoch by epoch until the recipe stops it; the caller keeps weights and history.
 
-    The loss is the sum of the tasks' mean cross-entropies, each over the images that have its label.
+    The loss is the sum of the tasks' mean cross-entropies, each over the images that have its label. An image weighs
+    the same in whichever batch it comes: a batch's sum is divided by how many labels one of its size has on average.
 
     Args:
         validation_losses: of the epochs already trained, when a run is resumed, summed over the tasks.
@@ -80,24 +82,23 @@ def fit_tasks(
         What the epoch measured, for each task.
 
     Raises:
-        TrainingError: the loss is not finite; names epoch and step.
+        TrainingError: the loss is not finite (names epoch and step), or a batch of one image is to be normalised.
     """
     losses = list(validation_losses)
     while len(losses) < recipe.max_epochs and not protocol.should_stop(losses, recipe.patience):
         epoch, started = len(losses), time.perf_counter()
         trained, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute, classes)
         elapsed = time.perf_counter() - started
-        each, hits = _measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
-        validation_accuracies = (hits.numpy() / _count_labelled(validation.labels)).tolist()
-        losses.append(sum(each.tolist()))
+        sums, hits = _measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
+        labelled = _count_labelled(validation.labels)
+        means, accuracies = (sums.numpy() / labelled).tolist(), (hits.numpy() / labelled).tolist()
+        losses.append(sum(means))
         if not np.isfinite(losses[-1]):
             raise TrainingError(f"the validation loss is {losses[-1]} after epoch {epoch}: lower the learning rate")
         ended_ms, speed = time.time_ns() // 1_000_000, seen / elapsed
         yield tuple(
-            Epoch(epoch, ended_ms, train_loss, train_accuracy, validation_loss, validation_accuracy, speed)
-            for (train_loss, train_accuracy), validation_loss, validation_accuracy in zip(
-                trained, each.tolist(), validation_accuracies, strict=True
-            )
+            Epoch(epoch, ended_ms, *of_training, loss, accuracy, speed)
+            for of_training, loss, accuracy in zip(trained, means, accuracies, strict=True)
         )
 
 
@@ -114,18 +115,24 @@ def _train_epoch(
     model.train()
     order = np.random.default_rng(order_seed).permutation(len(train))
     batches = batches_of(order, recipe.batch_size, recipe.drop_last)
-    labelled = np.stack([_count_labelled(train.labels[batch]) for batch in batches])
+    if len(batches[-1]) == 1 and batch_norms(model):
+        raise TrainingError(
+            f"{len(train)} training images in batches of {recipe.batch_size} leave one alone in its batch, and batch "
+            "normalisation has nothing to normalise it by: train on more images, or in larger batches"
+        )
+    labelled = _count_labelled(train.labels)  # of each task, (T,)
+    share = torch.from_numpy(labelled / len(train)).float().to(compute.device)
     # kept on the device and read once an epoch: reading each step would wait for it
-    losses = torch.zeros(labelled.shape, device=compute.device)
-    hits = torch.zeros(labelled.shape[1], device=compute.device)
+    losses = torch.zeros((len(batches), len(labelled)), device=compute.device)
+    hits = torch.zeros(len(labelled), device=compute.device)
     for step, (inputs, labels) in enumerate(load(train, batches, compute)):
         with compute.autocast():
             logits = model(inputs).float()
-        each, its_hits = _measure(logits, labels, classes)
+        sums, its_hits = _measure(logits, labels, classes)
         optimiser.zero_grad()
-        each.sum().backward()
+        (sums / (len(labels) * share)).sum().backward()
         optimiser.step()
-        losses[step] = each.detach()
+        losses[step] = sums.detach()
         hits += its_hits
     if not torch.isfinite(losses).all():
         step, task = (~torch.isfinite(losses)).nonzero()[0].tolist()
@@ -133,8 +140,8 @@ def _train_epoch(
             f"the loss is {losses[step, task].item()} at epoch {order_seed[1]}, step {step} of {len(batches)}: "
             "lower the learning rate, or set training.precision to fp32"
         )
-    n = labelled.sum(0)
-    means, shares = (losses.cpu().numpy() * labelled).sum(0) / n, hits.cpu().numpy() / n
+    n = _count_labelled(train.labels[np.concatenate(batches)]).clip(min=1)
+    means, shares = losses.cpu().numpy().sum(0, np.float64) / n, hits.cpu().numpy() / n
     return list(zip(means.tolist(), shares.tolist(), strict=True)), sum(map(len, batches))
 
 
@@ -145,20 +152,24 @@ def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _measure(logits: Tensor, labels: Tensor, classes: Sequence[int] | None) -> tuple[Tensor, Tensor]:
-    """Each task's mean cross-entropy over the images that have its label, 0 where none has; and its hits. Both (T,)."""
+    """The sum of each task's cross-entropies over the images that have its label, and its hits. Both (T,)."""
     losses, hits = [], []
     parts = logits.split(logits.shape[1] if classes is None else list(classes), 1)
     for its_logits, its_labels in zip(parts, labels.view(len(labels), -1).unbind(1), strict=True):
-        n = (its_labels != UNLABELLED).sum().clamp(min=1)
-        losses.append(F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum") / n)
+        losses.append(F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum"))
         hits.append((its_logits.argmax(1) == its_labels).sum())
     return torch.stack(losses), torch.stack(hits)
 
 
 def batches_of(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDArray[np.int64]]:
-    """Consecutive batches of an order; `drop_last` leaves out a last one that is not full, unless it is the only."""
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    return batches[:-1] if drop_last and len(batches) > 1 and len(batches[-1]) < size else batches
+    """Consecutive batches of an order, none larger than `size`.
+
+    They differ by at most one: batch normalisation would take a tenth of its running statistics, and a whole step, from
+    a last batch of one image. With `drop_last` all are of `size`, and what remains is left out, if it is not all.
+    """
+    if drop_last and len(order) > size:
+        order = order[: len(order) // size * size]
+    return np.array_split(order, -(-len(order) // size)) if len(order) else []
 
 
 def load(examples: Examples, batches: Sequence[NDArray[np.int64]], compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:

@@ -124,6 +124,22 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
     assert {name: found.data.tags.get(name) for name in expected} == expected
 
 
+def test_a_doubtful_run_can_be_found_and_says_why(store: Store, params: Params, only_weights: None) -> None:
+    at = write_record(KEY)
+    run, measured = json.loads(at.run.read_text()), json.loads(at.metrics.read_text())
+    at.metrics.write_text(json.dumps(measured | {"train": {"accuracy": 0.25, "n": 80}}))
+    run["files"][at.metrics.name] = sha256_of(at.metrics)
+    at.run.write_text(json.dumps(run | {"doubts": ["training accuracy fell", "validation accuracy fell"]}))
+    write_record(replace(KEY, seed=1), seed=1)
+    publish.publish(params)
+    experiment = store.experiment_of(record.read_run(at))
+    (found,) = store.client.search_runs([experiment], "tags.doubts LIKE '%fell%'")
+    assert found.data.tags["run_key"] == str(KEY)
+    assert found.data.tags["doubts"] == "training accuracy fell; validation accuracy fell"
+    assert "**Doubtful**: training accuracy fell." in found.data.tags["mlflow.note.content"]
+    assert found.data.metrics["tested/train_accuracy"] == 0.25
+
+
 def test_data_inputs_carry_the_digests_of_dvc(published: PublishedRun) -> None:
     inputs = published.run.inputs.dataset_inputs
     assert {(one.dataset.name, one.dataset.digest) for one in inputs} == {

@@ -18,13 +18,24 @@ from rijksnet import params as rijksnet_params
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
 
-SETTINGS = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running"}
+SETTINGS = {
+    "protocol": "as_written",
+    "pixels": "unit",
+    "batch_norm_constants": "own",
+    "batch_norm_frozen": "running",
+}
 SETTINGS |= {"input_size": 64, "split_rule": "paper"}
 ROOT = Path(__file__).parents[3]
 
 
 def _write_record(
-    runs_root: Path, key: RunKey, correct: Sequence[bool], classes: int = 3, first_object: int = 0, epochs: int = 3
+    runs_root: Path,
+    key: RunKey,
+    correct: Sequence[bool],
+    classes: int = 3,
+    first_object: int = 0,
+    epochs: int = 3,
+    doubts: Sequence[str] = (),
 ) -> Path:
     """A record whose i-th test image is classified rightly where `correct[i]`, and 2 validation images."""
     root = runs_root / str(key)
@@ -57,7 +68,8 @@ def _write_record(
         "params": {
             "protocol": "as_written",
             "pixels": "unit",
-            "batch_norm": "running",
+            "batch_norm_constants": "own",
+            "batch_norm_frozen": "running",
             "input_size": 64,
             "split_rule": "paper",
         },
@@ -70,6 +82,7 @@ def _write_record(
         "parameters": 23_456_789,
         "feature_size": 2048,
         "best_epoch": 1,
+        "doubts": list(doubts),
     }
     (root / "run.json").write_text(json.dumps(run))
     return root

@@ -59,6 +59,18 @@ def test_outcomes(
     assert verdict.outcome == outcome
 
 
+@pytest.mark.parametrize("doubtful", [TUNED, SHELF])
+def test_a_test_of_a_network_that_may_be_broken_decides_nothing(
+    doubtful: RunKey, params: Params, write_record: Callable[..., Path], runs_root: Path
+) -> None:
+    write_record(TUNED, [False] * 10 + [True] * 10, doubts=["it broke"] if doubtful == TUNED else [])
+    write_record(SHELF, [True] * 20, doubts=["it broke"] if doubtful == SHELF else [])
+    (verdict,) = judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))
+    assert verdict.p_corrected is not None
+    assert verdict.p_corrected < 0.01
+    assert verdict.outcome == "doubtful"
+
+
 def test_a_missing_run_is_said_not_guessed(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
     write_record(TUNED, [True] * 8)
     verdicts = judge(claims_of(params), load_asked(params, runs_root))

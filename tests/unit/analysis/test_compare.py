@@ -118,6 +118,11 @@ def test_what_else_differs_is_said(pair: tuple[RunResult, RunResult], write_reco
     assert compare(pair[0], pair[0]).warnings == ("A and B are the same record",)
 
 
+def test_a_doubtful_run_is_said_to_be_one(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
+    other = load_run(write_record(replace(TUNED, seed=7), RIGHT[TUNED], doubts=["training accuracy fell"]))
+    assert verdict(compare(pair[0], other)).endswith("Mind that B is doubtful: training accuracy fell.")
+
+
 def test_different_questions_are_refused(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
     other = load_run(write_record(replace(TUNED, challenge="artist"), RIGHT[TUNED]))
     with pytest.raises(RecordError, match=r"first is on type of miniature-r.*, the second on artist of miniature-r"):

@@ -131,5 +131,7 @@ def test_oddities_of_the_paper_read_as_they_are_written(reference: Path) -> None
     assert {row[3] for row in grid.rows if row[3].startswith("training.")} == {
         "training.protocol",
         "training.pixels",
-        "training.batch_norm",
+        "training.batch_norm.frozen",
+        "training.batch_norm.constants",
+        "training.precision",
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def test_a_complete_report(complete: Callable[..., None], params: Params, tmp_pa
         "# Results on miniature-rijksmuseum and miniature-antwerp: drawn by RijksNet itself, so these numbers "
         "say nothing about museums"
     )
-    settings = "protocol as_written, pixels unit, batch_norm running, input_size 64, split_rule paper"
+    settings = (
+        "protocol as_written, pixels unit, batch_norm_constants own, batch_norm_frozen running, input_size 64, "
+        "split_rule paper"
+    )
     assert f"51 of 51 runs made; seeds 0, 1, 2, {settings}." in text
     assert "**Holds in all 6 comparisons.** Each difference is +30.0 points." in text
     assert "**Holds in all 8 comparisons.**" in text
@@ -74,6 +78,33 @@ def test_a_complete_report(complete: Callable[..., None], params: Params, tmp_pa
     assert "| type | miniature-antwerp | 600 | 23,797 | 2 | 920 | 50 % | about 15% |" in text
     for key in all_keys(params):
         assert f"`{key}`" in text
+
+
+def test_doubtful_runs_are_marked_and_come_first(
+    complete: Callable[..., None], write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
+) -> None:
+    complete()
+    key = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
+    write_report(params, tmp_path / "sound", reference)
+    assert "†" not in (tmp_path / "sound" / "README.md").read_text(encoding="utf-8")
+    shutil.rmtree(tmp_path / "runs" / str(key))
+    write_record(key, list(np.arange(100) < 70), doubts=["training accuracy fell; likely cause: <b>haste</b>"])
+    write_report(params, tmp_path / "results", reference)
+    text = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
+    before, after = text.split(f"- `{key}`: training accuracy fell; likely cause: <b>haste</b>.")
+    assert "## The paper's three claims" not in before
+    assert "70.0 † (60.4–78.1)" in after
+    assert f"| `{key}` |" in after
+    assert "**Holds in 5 of 6 comparisons; doubtful in 1.**" in after
+    table = pd.read_csv(tmp_path / "results" / "table2.csv")
+    (doubt,) = table["fine_tuning_doubts"].dropna()
+    assert doubt == "training accuracy fell; likely cause: <b>haste</b>"
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert page.count("&lt;b&gt;haste&lt;/b&gt;") == 2  # at the top, and on the run's card
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(render_tables(params, reference))
+    assert f"† {key}: training accuracy fell" in " ".join(captured.get().split())
 
 
 def test_every_accuracy_in_the_files_names_its_run(

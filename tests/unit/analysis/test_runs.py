@@ -48,7 +48,13 @@ def test_a_record_is_read_as_tracking_writes_it(tmp_path: Path) -> None:
     measured = {"test": scores, "validation": scores, "majority_accuracy": 1.0, "epochs": 1, "best_epoch": 0}
     record.write_metrics(at.metrics, measured)
     at.weights.write_bytes(b"weights")
-    flat = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "input_size": 64}
+    flat = {
+        "protocol": "as_written",
+        "pixels": "unit",
+        "batch_norm_constants": "own",
+        "batch_norm_frozen": "running",
+        "input_size": 64,
+    }
     flat |= {"split_rule": "paper"}
     digests = {"split": "s", "initial_weights": ""}
     record.complete(at, record.Run(KEY, 0, 1, flat, ["x", "y"], 99, 8, 0, digests, {}, {}))

@@ -84,7 +84,7 @@ def test_the_machines_weights_are_a_whole_network(params: Params) -> None:
     run, (tensors, header) = read_run(at), weights.read(at.weights)
     assert set(run.files) == {"metrics.json", "predictions.parquet", "weights.safetensors"}
     assert run.params["C"] in machines.COSTS
-    assert run.params["batch_norm"] == "running"
+    assert run.params["batch_norm_frozen"] == "running"
     design, classes = weights.design_in(header, at.weights)
     assert classes == run.classes == ["blauw", "geel", "rood"]
     network = Network(design, 3, "unit").eval()
@@ -119,11 +119,11 @@ def test_the_same_features_give_the_same_answers(params: Params) -> None:
 def test_statistics_of_batches_are_for_the_softmax_only(params: Params, tiny_params: Make) -> None:
     classifiers(params, "type", "test_resnet")
     before = RecordPaths.of(SVM).predictions.read_bytes()
-    batch = tiny_params(batch_norm="batch")
+    batch = tiny_params(batch_norm={"constants": "own", "frozen": "batch"})
     features(batch, "source", "test_resnet", None)
     classifiers(batch, "type", "test_resnet")
     assert RecordPaths.of(SVM).predictions.read_bytes() == before
-    assert read_run(RecordPaths.of(FOREST)).params["batch_norm"] == "running"
+    assert read_run(RecordPaths.of(FOREST)).params["batch_norm_frozen"] == "running"
 
 
 def test_features_of_other_weights_are_refused(params: Params) -> None:

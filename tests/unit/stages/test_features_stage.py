@@ -42,7 +42,7 @@ def test_every_image_has_its_features(pixels: str, scale: str, tiny_params: Make
 
 
 def test_batch_statistics_come_beside_running_ones(tiny_params: Make) -> None:
-    features(tiny_params(batch_norm="batch"), "source", "test_resnet", None)
+    features(tiny_params(batch_norm={"constants": "own", "frozen": "batch"}), "source", "test_resnet", None)
     running, batch = (np.load(FOLDER / f"{kind}.npy") for kind in ("running", "batch"))
     assert running.shape == batch.shape == (100, 96)
     assert not np.allclose(running, batch)

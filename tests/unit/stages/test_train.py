@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 
 from rijksnet import paths
 from rijksnet.analysis import metrics
-from rijksnet.errors import CollectionError, RecordError, SplitError, WeightsError
+from rijksnet.data import labelled, subsets
+from rijksnet.errors import CollectionError, ParamsError, RecordError, SplitError, TrainingError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
+from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.stages import job, train
@@ -30,6 +33,9 @@ from rijksnet.training.epoch import Epoch
 OFF_THE_SHELF = RunKey("source", "type", "test_resnet", "off_the_shelf", "imagenet")
 FINE_TUNING = replace(OFF_THE_SHELF, strategy="fine_tuning")
 SCRATCH = replace(OFF_THE_SHELF, strategy="scratch", initialisation="random")
+
+NO_TARGET: dict[str, Any] = {"challenges": [], "architectures": []}
+NO_SCRATCH: dict[str, Any] = {"architecture": "test_densenet", "challenges": []}
 
 pytestmark = pytest.mark.usefixtures("workspace")
 Make = Callable[..., Params]
@@ -227,10 +233,99 @@ def test_the_test_split_has_no_part_in_training(tiny_params: Make) -> None:
     assert set(answers(FINE_TUNING, "test")[1]) == {2}
 
 
+KERAS = {"constants": "keras", "frozen": "running"}
+
+
+def test_keras_constants_of_batch_normalisation(tiny_params: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training as in use: what is recorded is what its weights give."""
+    kept = {}
+    fit = job.fit_tasks
+
+    def spy(model: nn.Module, *rest: Any) -> Any:
+        kept["layers"] = {(layer.eps, round(1 - layer.momentum, 9)) for layer in batch_norms(model)}
+        return fit(model, *rest)
+
+    monkeypatch.setattr(job, "fit_tasks", spy)
+    train.network(tiny_params(batch_norm=KERAS), FINE_TUNING)
+    assert kept["layers"] == {(1e-3, 0.99)}
+    assert check_record(FINE_TUNING, 4, paths.imagenet_weights("test_resnet")).params["batch_norm_constants"] == "keras"
+    check_weights(FINE_TUNING)
+    train.network(tiny_params(), FINE_TUNING)
+    assert kept["layers"] == {(1e-5, 0.9)}
+
+
+def test_features_of_other_constants_are_refused(tiny_params: Make) -> None:
+    params = tiny_params(batch_norm=KERAS)
+    features(tiny_params(), "source", "test_resnet", None)
+    with pytest.raises(RecordError, match=r"(?s)batch_norm_epsilon=None.*training\.batch_norm\.constants.*0\.001"):
+        train.off_the_shelf(params, OFF_THE_SHELF)
+    features(params, "source", "test_resnet", None)
+    train.off_the_shelf(params, OFF_THE_SHELF)
+    check_weights(OFF_THE_SHELF)
+
+
+def test_a_training_that_breaks_says_so(tiny_params: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Statistics of each batch while the softmax trains, running ones in use: where the two differ, it shows."""
+    batch_norm = {"constants": "own", "frozen": "batch"}
+    params = tiny_params(protocol="as_released", batch_norm=batch_norm)  # which tests the last weights
+    features(params, "source", "test_resnet", None)
+    folder = paths.features_of(OFF_THE_SHELF)
+    at = CollectionPaths("source")
+    data = labelled.load(at.split("type"), at.images)
+    batch = np.zeros_like(np.load(folder / "batch.npy"))
+    for rows in data.values():
+        batch[rows.rows, rows.labels] = 100  # as if batch statistics told the classes apart
+    np.save(folder / "batch.npy", batch)
+    train.off_the_shelf(params, OFF_THE_SHELF)
+    run = read_run(RecordPaths.of(OFF_THE_SHELF))
+    assert re.match(r"in use it classifies [34].\.\d% of 80 training images rightly, where .* saw [67]", run.doubts[0])
+    assert run.doubts[0].endswith("set training.batch_norm.frozen to 'running'")
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"warning: {OFF_THE_SHELF} is doubtful: {run.doubts[0]}" in said
+    measured = json.loads(RecordPaths.of(OFF_THE_SHELF).metrics.read_text())
+    assert measured["train"]["n"] == 80
+    assert measured["train"]["accuracy"] < 0.7
+
+
+def test_a_sound_training_says_nothing(tiny_params: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    params = tiny_params()
+    features(params, "source", "test_resnet", None)
+    train.off_the_shelf(params, OFF_THE_SHELF)
+    run, at = read_run(RecordPaths.of(OFF_THE_SHELF)), RecordPaths.of(OFF_THE_SHELF)
+    assert run.doubts == []
+    assert "doubtful" not in capsys.readouterr().err
+    measured, history = json.loads(at.metrics.read_text()), record.read_history(at.history)
+    tensors = check_weights(OFF_THE_SHELF)
+    rows = labelled.load(CollectionPaths("source").split("type"), CollectionPaths("source").images)["train"]
+    x = torch.from_numpy(np.load(paths.features_of(OFF_THE_SHELF) / "running.npy")[rows.rows])
+    logits = x @ tensors["softmax.weight"].T + tensors["softmax.bias"]
+    right = (logits.argmax(1).numpy() == rows.labels).mean()
+    assert measured["train"] == {"accuracy": pytest.approx(right), "n": 80}
+    assert len(history) == 20
+
+
+def test_one_image_alone_is_not_normalised(tiny_params: Make) -> None:
+    data = train.images_of(FINE_TUNING)
+    alone = {**data, "train": subsets.at(data["train"], np.array([0]))}
+    with pytest.raises(TrainingError, match="1 training images in batches of 32 leave one alone in its batch"):
+        train.network(tiny_params(), FINE_TUNING, data=alone)
+
+
+def test_an_input_too_small_for_a_network_is_refused(content: dict[str, Any], workspace: Path) -> None:
+    architecture = "test_densenet"  # its third pooling would be of less than a pixel
+    edited = {**content, "input_size": 16, "architectures": [architecture], "target": NO_TARGET, "scratch": NO_SCRATCH}
+    edited["target"]["collection"] = "target"
+    edited["imagenet"]["pretrain"]["architectures"] = [architecture]
+    params = Params.model_validate(edited)
+    key = replace(SCRATCH, architecture=architecture)
+    with pytest.raises(ParamsError, match=r"input_size is 16, which test_densenet cannot take .*its own is 224"):
+        train.network(params, key)
+
+
 def test_batch_statistics_are_only_for_the_images_trained_on(
     tiny_params: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params, folder = tiny_params(batch_norm="batch"), paths.features_of(OFF_THE_SHELF)
+    params, folder = tiny_params(batch_norm={"constants": "own", "frozen": "batch"}), paths.features_of(OFF_THE_SHELF)
     features(params, "source", "test_resnet", None)
     running, batch = np.load(folder / "running.npy"), np.load(folder / "batch.npy")
     seen = []

@@ -129,8 +129,12 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run(loss: float, cpu: Com
 @pytest.mark.parametrize(
     ("n", "drop_last", "sizes"),
     [
-        (70, False, [32, 32, 6]),
+        (70, False, [24, 23, 23]),
+        (65, False, [22, 22, 21]),
+        (33, False, [17, 16]),
+        (1441, False, [32] * 15 + [31] * 31),
         (70, True, [32, 32]),
+        (65, True, [32, 32]),
         (64, False, [32, 32]),
         (64, True, [32, 32]),
         (20, False, [20]),
@@ -149,7 +153,7 @@ def test_batches_follow_the_order(n: int, drop_last: bool, sizes: list[int]) -> 
 def test_every_epoch_sees_every_example_once_in_an_order_of_its_own(cpu: Compute) -> None:
     model = Scripted([0.5, 0.4, 0.3])
     train(model, cpu, replace(RECIPE, max_epochs=3))
-    assert [len(batch) for batch in model.seen] == [32, 32, 6] * 3
+    assert [len(batch) for batch in model.seen] == [24, 23, 23] * 3
     epochs = [list(chain(*model.seen[start : start + 3])) for start in (0, 3, 6)]
     rows = [float(row) for row in examples(70).rows]
     assert all(sorted(epoch) == sorted(rows) for epoch in epochs)
@@ -270,12 +274,13 @@ def test_training_does_not_import_torchs_compiler() -> None:
         import sys
         import numpy as np
         from torch import nn
-        from rijksnet.params import MaxEpochs, Training
+        from rijksnet.params import BatchNorm, MaxEpochs, Training
         from rijksnet.protocol import RMSPROP, Recipe
         from rijksnet.training import compute
         from rijksnet.training.loop import Examples, fit, make_optimiser
-        settings = {"protocol": "as_written", "pixels": "unit", "batch_norm": "running", "precision": "bf16"}
-        training = Training(**settings, device="cpu", max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=1), seed=0)
+        settings = {"protocol": "as_written", "pixels": "unit", "precision": "bf16", "device": "cpu"}
+        settings["batch_norm"] = BatchNorm(constants="own", frozen="running")
+        training = Training(**settings, max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=1), seed=0)
         model, data = nn.Linear(4, 2), Examples(np.ones((8, 4), np.float32), np.arange(8), np.arange(8) % 2)
         optimiser = make_optimiser(model, RMSPROP)
         assert len(list(fit(model, optimiser, data, data, Recipe(RMSPROP, 2), 0, compute.choose(training)))) == 2

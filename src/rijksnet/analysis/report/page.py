@@ -83,6 +83,8 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
         TEMPLATE,
         title=text.headline(params),
         how=text.how(results),
+        doubts=text.doubts(results),
+        doubts_explained=_prose(text.DOUBTS_EXPLAINED),
         params=params,
         results=results,
         anchors=anchors,

@@ -14,6 +14,7 @@ from rijksnet.analysis.scorecard import RULE
 from rijksnet.analysis.scorecard import summary as scorecard_summary
 from rijksnet.analysis.seeds import SeedDifference, SeedSpread
 from rijksnet.params import Params
+from rijksnet.paths import RunKey
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,10 +25,14 @@ BRACKETS = "In brackets: 95 % intervals; after the paper's figure, ours − the 
 
 CLAIMS_EXPLAINED = """\
 *holds*: better, with p < 0.05 (exact McNemar test, the same test objects for both runs) after Holm's correction over
-the networks; *opposite*: worse, likewise; *undecided*: neither. In brackets: the 95 % paired bootstrap interval of the
-difference. The {families} families of networks are not corrected for one another: if no network differed at all, up to
-about {chance:.1f} of them would hold a verdict by chance. Each test compares two trained networks; how much another
-seed would change them is another question. [claims.csv](claims.csv) names the runs compared."""
+the networks; *opposite*: worse, likewise; *undecided*: neither; *doubtful*: one of the two runs is. In brackets: the
+95 % paired bootstrap interval of the difference. The {families} families of networks are not corrected for one another:
+if no network differed at all, up to about {chance:.1f} of them would hold a verdict by chance. Each test compares two
+trained networks; how much another seed would change them is another question. [claims.csv](claims.csv) names the runs
+compared."""
+
+DOUBTS_EXPLAINED = """\
+**Some runs are doubtful** (†): their figures may not be what their recipe gives, and no comparison with them counts."""
 
 TABLES_EXPLAINED = """\
 In brackets after an accuracy: its 95 % Wilson interval. *paper*: what Sabatelli et al. (2018) print for the same
@@ -66,7 +71,8 @@ def render_tables(results: Results) -> Group:
     grids += [
         layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in by_claim(results.verdicts)
     ]
-    return Group(Text(headline(results.params)), *(grid.rich() for grid in grids), Text(BRACKETS))
+    said = [Text(f"\n† {key}: {doubt}") for key, doubt in doubts(results)]
+    return Group(Text(headline(results.params)), *(grid.rich() for grid in grids), Text(BRACKETS), *said)
 
 
 def table_grids(results: Results) -> list[layout.Grid]:
@@ -98,6 +104,7 @@ def report_text(results: Results, evidence: Evidence) -> str:
     parts = [
         f"# {headline(params)}",
         how(results),
+        *_doubts_text(results),
         "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
         "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
         "## The paper's three claims",
@@ -133,6 +140,18 @@ def how(results: Results) -> str:
     return f"{len(runs)} of {len(runs) + len(results.missing)} runs made; {', '.join([named, *said])}."
 
 
+def doubts(results: Results) -> list[tuple[RunKey, str]]:
+    """What makes runs doubtful, each with its run."""
+    return [(run.key, doubt) for run in results.runs.values() for doubt in run.doubts]
+
+
+def _doubts_text(results: Results) -> list[str]:
+    found = doubts(results)
+    if not found:
+        return []
+    return [DOUBTS_EXPLAINED, "\n".join(f"- `{key}`: {doubt}." for key, doubt in found)]
+
+
 def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
     parts: list[str] = []
     for i, (name, group) in enumerate(by_claim(verdicts), start=1):
@@ -156,7 +175,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     if counts["holds"] == total:
         text = f"**Holds in all {total} comparisons.**" if total > 1 else "**Holds in the one comparison.**"
     else:
-        others = [f"{outcome} in {counts[outcome]}" for outcome in OUTCOMES[1:3] if counts[outcome]]
+        others = [f"{outcome} in {counts[outcome]}" for outcome in OUTCOMES[1:4] if counts[outcome]]
         others += [f"{counts['not run']} not run"] if counts["not run"] else []
         text = f"**Holds in {counts['holds']} of {total} comparisons; {', '.join(others)}.**"
     differences = [100 * test.difference for test in tests]
