@@ -57,7 +57,8 @@ def content() -> Content:
         "splits": {"rule": "paper", "seed": 0, "together": "object"},
         "training": {
             "protocol": "as_written",
-            "pixels": "protocol",
+            "pixels": {"off_the_shelf": "protocol", "fine_tuning": "protocol"},
+            "recipe": {"off_the_shelf": None, "fine_tuning": None},
             "batch_norm": {"constants": "own", "frozen": "running"},
             "precision": "fp32",
             "device": "cpu",
@@ -66,6 +67,29 @@ def content() -> Content:
         },
         "seeds": {"further": [], "source_challenges": [], "target_challenges": [], "architectures": []},
         "evidence": {"challenges": [], "architectures": [], "common_classes": [], "multi_task": [], "objects": 4},
+        "exploration": {
+            "challenges": ["type"],
+            "architectures": ["test_resnet"],
+            "strategies": ["off_the_shelf", "fine_tuning"],
+            "trials": {"off_the_shelf": 6, "fine_tuning": 3},
+            "seed": 0,
+            "sampler": "tpe",
+            "pruner": "median",
+            "objectives": ["accuracy"],
+            "storage": "sqlite:///studies.db",
+            "heartbeat_s": 1,
+            "space": {
+                "optimiser": ["rmsprop", "sgd", "adam", "adamw"],
+                "learning_rate": {"low": 1e-4, "high": 0.1},
+                "momentum": {"low": 0.5, "high": 0.99},
+                "weight_decay": {"low": 1e-6, "high": 0.01},
+                "label_smoothing": {"low": 0.0, "high": 0.2},
+                "batch_size": [16, 32],
+                "pixels": ["unit", "pretrained"],
+                "unfrozen": {"low": 0.25, "high": 1.0},
+                "layer_rate": {"low": 0.5, "high": 1.0},
+            },
+        },
         "paper_curves": False,
         "tracking": {
             "uri": "sqlite:///mlflow.db",
@@ -78,9 +102,11 @@ def content() -> Content:
 
 @pytest.fixture
 def tiny_params(content: Content) -> Callable[..., Params]:
-    """A factory of parameters: `content`, with keywords in place of fields of `training`."""
+    """A factory of parameters: `content`, with keywords in place of fields of `training`; one `pixels` for all."""
 
     def make(**training: Any) -> Params:
+        if isinstance(scale := training.get("pixels"), str):
+            training["pixels"] = {"off_the_shelf": scale, "fine_tuning": scale}
         return Params.model_validate({**content, "training": {**content["training"], **training}})
 
     return make

@@ -37,3 +37,7 @@ class RecordError(RijksNetError):
 
 class TrackingError(RijksNetError):
     """The tracking server or the registry cannot be reached, or refuses what is asked."""
+
+
+class ExplorationError(RijksNetError):
+    """A study cannot be made or joined, or says nothing yet of what is asked."""

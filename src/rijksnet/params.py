@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from rijksnet.collection_params import Collection, Frozen
 from rijksnet.errors import ParamsError
+from rijksnet.exploration_params import Exploration, Recipes
 
 Challenge = Literal["material", "type", "artist"]
 Strategy = Literal["off_the_shelf", "fine_tuning", "scratch", "svm", "random_forest", "multi_task", "single_task"]
@@ -61,6 +62,13 @@ class MaxEpochs(Frozen):
     fine_tuning: int = Field(ge=1, description="epochs at most, fine tuning and from scratch")
 
 
+class Pixels(Frozen):
+    off_the_shelf: PixelScale = Field(
+        description="input scale off the shelf: the protocol's, [0,1], or the weights' own mean and std"
+    )
+    fine_tuning: PixelScale = Field(description="the same, fine tuning and from scratch")
+
+
 class BatchNorm(Frozen):
     constants: BatchNormConstants = Field(
         description="momentum and epsilon: each network's own, or the paper's Keras', 0.99 and 0.001"
@@ -72,7 +80,8 @@ class BatchNorm(Frozen):
 
 class Training(Frozen):
     protocol: ProtocolName = Field(description="the paper's text, or its authors' released code where that differs")
-    pixels: PixelScale = Field(description="input scale: the protocol's, [0,1], or the weights' own mean and std")
+    pixels: Pixels = Field(description="input scale")
+    recipe: Recipes = Field(description="recipes adopted from a study; `rijksnet explore --adopt` writes them")
     batch_norm: BatchNorm = Field(description="batch normalisation")
     precision: Precision = Field(description="auto: bf16 where the processor has it natively, else fp32")
     device: Device = Field(description="auto: the accelerator if there is one, else the processor")
@@ -144,6 +153,7 @@ class Params(Frozen):
     training: Training = Field(description="how every run trains")
     seeds: Seeds = Field(description="how much another seed changes")
     evidence: Evidence = Field(description="side experiments and saliency maps")
+    exploration: Exploration = Field(description="studies of what the paper fixed: `rijksnet explore`")
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
 
@@ -275,11 +285,19 @@ class Params(Frozen):
 
     @model_validator(mode="after")
     def _as_released_has_its_own_pixels(self) -> Params:
-        if self.training.protocol == "as_released" and self.training.pixels == "unit":
-            raise ValueError(
-                "training.pixels is 'unit', but training.protocol 'as_released' uses each network's own "
-                "preprocessing: set training.pixels to 'protocol' or 'pretrained'"
-            )
+        for strategy in Pixels.model_fields:
+            if self.training.protocol == "as_released" and getattr(self.training.pixels, strategy) == "unit":
+                raise ValueError(
+                    f"training.pixels.{strategy} is 'unit', but training.protocol 'as_released' uses each network's "
+                    "own preprocessing: set it to 'protocol' or 'pretrained'"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _exploration_is_on_the_source(self) -> Params:
+        explored = self.exploration
+        _within("exploration.challenges", explored.challenges, "source.challenges", self.source.challenges)
+        _within("exploration.architectures", explored.architectures, "architectures", self.architectures)
         return self
 
 

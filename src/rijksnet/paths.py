@@ -20,6 +20,8 @@ CODE = Path("code")
 CHECKPOINTS = Path(".checkpoints")
 SHARED_SPLITS = Path("shared_splits")
 PUBLISHED = Path("published.json")
+FEATURES = Path("features")
+STUDIES = Path("studies")
 
 #: What the name of a challenge ends in that keeps only the classes that source and target share, as in the results
 #: that the paper's authors released.
@@ -166,6 +168,46 @@ class EvidencePaths:
         return self.root / "probes"
 
 
+@dataclass(frozen=True)
+class StudyPaths:
+    """What a concluded study leaves on disk; `study` is written last and marks it complete."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, key: RunKey) -> StudyPaths:
+        """That of the runs whose recipe is explored."""
+        return cls(STUDIES / str(key))
+
+    @property
+    def study(self) -> Path:
+        return self.root / "study.json"
+
+    @property
+    def trials(self) -> Path:
+        """One row an attempt."""
+        return self.root / "trials.csv"
+
+    @property
+    def curves(self) -> Path:
+        """One row an epoch of an attempt."""
+        return self.root / "curves.csv"
+
+    @property
+    def adopted(self) -> Path:
+        """The parameters that the study was made with, and its best recipe adopted."""
+        return self.root / "params.yaml"
+
+    @property
+    def winner(self) -> RecordPaths:
+        return RecordPaths(self.root / "winner")
+
+    @property
+    def fixed(self) -> RecordPaths:
+        """The record of what the protocol fixes."""
+        return RecordPaths(self.root / "fixed")
+
+
 def imagenet_weights(architecture: str) -> Path:
     """θ: the weights that transfer starts from."""
     return Path("weights/imagenet") / f"{architecture}.safetensors"
@@ -179,7 +221,7 @@ def tuned_weights(challenge: str, architecture: str) -> Path:
 def features(collection: str, architecture: str, initialisation: Initialisation, challenge: str | None) -> Path:
     """Folder of cached features; θ's serve every challenge, θ̂'s belong to the challenge it was tuned on."""
     start = initialisation if challenge is None else f"{initialisation}-{challenge}"
-    return Path("features") / collection / f"{architecture}-{start}"
+    return FEATURES / collection / f"{architecture}-{start}"
 
 
 def initial_weights(key: RunKey) -> Path:

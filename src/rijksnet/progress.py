@@ -44,18 +44,23 @@ def progress(what: str, total: int | None) -> Iterator[Report]:
     if not console.is_terminal:
         yield _Log(console, what, total)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}", style="cyan"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
+    with new_bars(console) as bars:
         task = bars.add_task(what, total=total, note="")
 
         def report(done: int, note: str = "") -> None:
             bars.update(task, completed=done, note=note)
 
         yield report
+
+
+def new_bars(console: Console) -> Progress:
+    """Bars as all commands show them; a task has a `note`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", style="cyan"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

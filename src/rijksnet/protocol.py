@@ -7,10 +7,11 @@ tested by hand and cited on its own.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rijksnet.params import PixelScale, ProtocolName, Strategy, Training
+from rijksnet.exploration_params import HeadRecipe, NetworkRecipe, OptimiserName
+from rijksnet.params import Strategy, Training
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
@@ -66,14 +67,19 @@ def classes_in_all_splits(classes_per_split: Mapping[str, Collection[str]]) -> s
 
 @dataclass(frozen=True)
 class Optimiser:
-    """An optimiser and its settings; `decay` is RMSprop's ρ, `momentum` SGD's."""
+    """An optimiser and its settings.
 
-    name: Literal["rmsprop", "sgd"]
+    `decay` is RMSprop's ρ and Adam's β₂, `momentum` SGD's and Adam's β₁; `weight_decay` reaches weights, not biases and
+    normalisation.
+    """
+
+    name: OptimiserName
     learning_rate: float
     decay: float = 0.0
     epsilon: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,10 @@ class Recipe:
     batch_size: int = BATCH_SIZE
     drop_last: bool = False
     tested_weights: Literal["best", "last"] = "best"
+    label_smoothing: float = 0.0
+    unfrozen: float = 1.0  #: share of the backbone's layers that train, counted from its end
+    layer_rate: float = 1.0  #: learning rate of a layer over that of the layer after it
+    study: str = ""  #: the study that it was adopted from; empty: it is the protocol's
 
 
 #: Off the shelf: RMSprop, lr 0.001, ρ 0.9, ε 1e-8 (section 4).
@@ -99,7 +109,27 @@ SGD_AS_RELEASED = Optimiser("sgd", learning_rate=1e-4, momentum=0.9, nesterov=Fa
 
 
 def recipe(strategy: Strategy, training: Training) -> Recipe:
-    """The recipe of a strategy under the chosen protocol.
+    """The recipe of a strategy: one adopted from a study, else that of the chosen protocol.
+
+    Off the shelf and fine tuning may be adopted; what is from scratch or beside the tables keeps the protocol's.
+    """
+    fixed = fixed_recipe(strategy, training)
+    adopted: HeadRecipe | None = getattr(training.recipe, strategy, None)
+    if adopted is None:
+        return fixed
+    return replace(
+        fixed,
+        optimiser=optimiser(adopted.optimiser, adopted.learning_rate, adopted.momentum, adopted.weight_decay),
+        batch_size=adopted.batch_size,
+        label_smoothing=adopted.label_smoothing,
+        unfrozen=adopted.unfrozen if isinstance(adopted, NetworkRecipe) else 1.0,
+        layer_rate=adopted.layer_rate if isinstance(adopted, NetworkRecipe) else 1.0,
+        study=adopted.study,
+    )
+
+
+def fixed_recipe(strategy: Strategy, training: Training) -> Recipe:
+    """The recipe that the chosen protocol fixes for a strategy.
 
     `as_released` differs from `as_written` in the fine-tuning optimiser, drops the remainder batch and tests the last
     weights instead of those with the smallest validation loss.
@@ -107,10 +137,23 @@ def recipe(strategy: Strategy, training: Training) -> Recipe:
     assert strategy not in ("svm", "random_forest"), f"{strategy} is not trained by epochs"
     released = training.protocol == "as_released"
     if strategy == "off_the_shelf":
-        optimiser, max_epochs = RMSPROP, training.max_epochs.off_the_shelf
+        chosen, max_epochs = RMSPROP, training.max_epochs.off_the_shelf
     else:
-        optimiser, max_epochs = SGD_AS_RELEASED if released else SGD_AS_WRITTEN, training.max_epochs.fine_tuning
-    return Recipe(optimiser, max_epochs, drop_last=released, tested_weights="last" if released else "best")
+        chosen, max_epochs = SGD_AS_RELEASED if released else SGD_AS_WRITTEN, training.max_epochs.fine_tuning
+    return Recipe(chosen, max_epochs, drop_last=released, tested_weights="last" if released else "best")
+
+
+def optimiser(name: OptimiserName, learning_rate: float, momentum: float, weight_decay: float) -> Optimiser:
+    """An optimiser that the paper does not name, or not so: what is not given is as usual (Kingma and Ba 2015).
+
+    Args:
+        momentum: SGD's, Nesterov's kind; the others do without.
+    """
+    if name == "rmsprop":
+        return replace(RMSPROP, learning_rate=learning_rate, weight_decay=weight_decay)
+    if name == "sgd":
+        return Optimiser(name, learning_rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+    return Optimiser(name, learning_rate, decay=0.999, epsilon=1e-8, momentum=0.9, weight_decay=weight_decay)
 
 
 @dataclass(frozen=True)
@@ -130,11 +173,13 @@ def batch_norm(training: Training) -> BatchNorm | None:
     return KERAS_BATCH_NORM if training.batch_norm.constants == "keras" else None
 
 
-def pixel_scale(protocol: ProtocolName, pixels: PixelScale) -> Literal["unit", "pretrained"]:
+def pixel_scale(training: Training, strategy: Strategy) -> Literal["unit", "pretrained"]:
     """Input scale: [0,1] (section 4: "pixel values in [0,1]"), or the mean and std the weights were trained with."""
+    on_features = strategy in ("off_the_shelf", "svm", "random_forest")
+    pixels = training.pixels.off_the_shelf if on_features else training.pixels.fine_tuning
     if pixels != "protocol":
         return pixels
-    return "pretrained" if protocol == "as_released" else "unit"
+    return "pretrained" if training.protocol == "as_released" else "unit"
 
 
 def best_epoch(validation_losses: Sequence[float]) -> int:

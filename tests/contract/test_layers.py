@@ -11,7 +11,7 @@ import pytest
 
 from rijksnet.tracking.code import PACKAGE, file_of, imports
 
-BASE = ["collection_params", "errors", "files", "params", "paths", "progress", "protocol"]
+BASE = ["collection_params", "errors", "exploration_params", "files", "params", "paths", "progress", "protocol"]
 
 #: From the ground up; a module may import its own layer and those before it.
 LAYERS = [
@@ -22,7 +22,7 @@ LAYERS = [
     ["training"],
     ["tracking"],
     ["analysis"],
-    ["serving"],
+    ["exploration", "serving"],
     ["stages"],
     ["cli"],
 ]

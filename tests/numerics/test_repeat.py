@@ -107,7 +107,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     trained = epochs_trained(monkeypatch)
     assert carry_out(params, key) == whole
     assert trained == [3]
-    assert not Path(".checkpoints", str(key)).exists()
+    assert not Path(".checkpoints", RecordPaths.of(key).root).exists()
 
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"precision": "bf16"}, {"pixels": "pretrained"}])
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_other_settings_is_ignored(
 ) -> None:
     params, other, key = short(tiny_params), short(tiny_params, **change), KEYS[1]
     kill(params, key, 2, monkeypatch)
-    assert Path(".checkpoints", str(key), "checkpoint.pt").exists()
+    assert Path(".checkpoints", RecordPaths.of(key).root, "checkpoint.pt").exists()
     trained = epochs_trained(monkeypatch)
     resumed = carry_out(other, key)
     assert trained == list(range(change.get("epochs", EPOCHS)))

@@ -28,6 +28,17 @@ CHALLENGE_2014 = {
     "reader": "rijks_challenge", "raw": "raw", "images": None, "xml": "xml2.tar", "groundtruth": "rijksgt.mat",
     "labels": "groundtruth",
 }  # fmt: skip
+OPTIMISERS = ["rmsprop", "sgd", "adam", "adamw"]
+HEAD_RECIPE: Content = {
+    "study": "a study",
+    "optimiser": "sgd",
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "label_smoothing": 0.1,
+    "batch_size": 16,
+}
+NETWORK_RECIPE = HEAD_RECIPE | {"unfrozen": 0.5, "layer_rate": 0.9}
 ALL_RULES = ["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
 #: One collection of each kind that is not drawn, each with every section filled in.
 EXTRA = {
@@ -64,11 +75,31 @@ CHOICES: dict[str, list[Any]] = {
     "splits.rule": ["paper", "challenge", "imported"],
     "splits.together": ["object", "near_duplicates"],
     "training.protocol": ["as_written", "as_released"],
-    "training.pixels": ["protocol", "unit", "pretrained"],
+    "training.pixels.off_the_shelf": ["protocol", "unit", "pretrained"],
+    "training.pixels.fine_tuning": ["protocol", "unit", "pretrained"],
+    "training.recipe.off_the_shelf.optimiser": OPTIMISERS,
+    "training.recipe.fine_tuning.optimiser": OPTIMISERS,
     "training.batch_norm.constants": ["own", "keras"],
     "training.batch_norm.frozen": ["running", "batch"],
     "training.precision": ["auto", "fp32", "bf16"],
     "training.device": ["auto", "cpu", "cuda", "mps"],
+    "exploration.challenges.0": ["material", "type", "artist"],
+    "exploration.strategies.0": ["off_the_shelf", "fine_tuning"],
+    "exploration.sampler": ["tpe", "random"],
+    "exploration.pruner": ["median", "halving", "none"],
+    "exploration.objectives.0": ["accuracy"],
+    "exploration.objectives.1": ["cost"],
+    "exploration.space.optimiser.0": OPTIMISERS,
+    "exploration.space.pixels.0": ["unit", "pretrained"],
+}
+
+#: What must be there, or be otherwise, for a choice to stand.
+NEEDED: dict[str, Content] = {
+    "training.recipe.off_the_shelf.optimiser": {"training.recipe.off_the_shelf": HEAD_RECIPE},
+    "training.recipe.fine_tuning.optimiser": {"training.recipe.fine_tuning": NETWORK_RECIPE},
+    "exploration.objectives.1": {"exploration.objectives": ["accuracy", ""], "exploration.pruner": "none"},
+    "exploration.space.optimiser.0": {"exploration.space.optimiser": [""]},
+    "exploration.space.pixels.0": {"exploration.space.pixels": [""]},
 }
 
 
@@ -112,8 +143,10 @@ def message(content: Any, tmp_path: Path) -> str:
 def test_every_choice_can_be_built(key: str, value: Any, content: Content) -> None:
     every: Content = {f"{part}.challenges": ["material", "type", "artist"] for part in ("source", "target")}
     wide = edited(content, {**EXTRA, **every, **{of: ["type"] for of in EMPTY if key.startswith(of)}})
+    wide = edited(wide, copy.deepcopy(NEEDED.get(key, {})))
     if key == "source.challenges.0":
-        wide = edited(wide, {"source.challenges": [value], "target.challenges": [value], "scratch.challenges": [value]})
+        of = ("source", "target", "scratch", "exploration")
+        wide = edited(wide, {f"{part}.challenges": [value] for part in of})
     assert get(Params.model_validate(edited(wide, {key: value})), key) == value
 
 
@@ -143,7 +176,8 @@ def _choices(schema: Content) -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("key", [key for key in CHOICES if not key.endswith("reader")])
 def test_no_other_choice_can(key: str, content: Content, tmp_path: Path) -> None:
     filled = {of: ["type"] for of in EMPTY if key.startswith(of)}
-    assert f"{key}: " in message(edited(content, {**copy.deepcopy(EXTRA), **filled, key: "something"}), tmp_path)
+    needed = copy.deepcopy({**EXTRA, **filled, **NEEDED.get(key, {})})
+    assert f"{key}: " in message(edited(content, {**needed, key: "something"}), tmp_path)
 
 
 def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tmp_path: Path) -> None:
@@ -174,6 +208,11 @@ def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tm
         "splits.surplus",
         "training.surplus",
         "training.max_epochs.surplus",
+        "training.pixels.surplus",
+        "training.recipe.surplus",
+        "exploration.surplus",
+        "exploration.space.surplus",
+        "exploration.space.momentum.surplus",
         "tracking.surplus",
     ],
 )
@@ -226,6 +265,11 @@ def _keys(content: Content, folder: tuple[str, ...] = ()) -> Iterator[tuple[str,
             "training.max_epochs.off_the_shelf: Input should be a valid integer",
         ),
         ("training.seed", True, "training.seed: Input should be a valid integer (it is True)"),
+        ("exploration.trials.fine_tuning", 0, "exploration.trials.fine_tuning: Input should be greater than or equal"),
+        ("exploration.heartbeat_s", 0, "exploration.heartbeat_s: Input should be greater than or equal to 1 (it is 0)"),
+        ("exploration.storage", "redis://a", "exploration.storage: String should match pattern"),
+        ("exploration.objectives", [], "exploration.objectives: List should have at least 1 item"),
+        ("exploration.space.momentum.low", 1, "exploration.space.momentum: low 1 must be smaller than high 0.99; null"),
         ("splits.seed", -1, "splits.seed: Input should be greater than or equal to 0"),
         ("tracking.live_after_s", -1, "tracking.live_after_s: Input should be greater than or equal to 0"),
     ],
@@ -370,9 +414,40 @@ def test_impossible_values_are_refused_by_their_full_name(
             id="labels from a file that is not there",
         ),
         pytest.param(
-            {"training.protocol": "as_released", "training.pixels": "unit"},
-            "training.pixels is 'unit', but training.protocol 'as_released' uses each network's own preprocessing: "
-            "set training.pixels to 'protocol' or 'pretrained'",
+            {"exploration.challenges": ["artist"]},
+            "exploration.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
+            id="exploration of no challenge of the source",
+        ),
+        pytest.param(
+            {"exploration.architectures": ["vgg19"]},
+            "exploration.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
+            id="exploration of no architecture",
+        ),
+        pytest.param(
+            {"exploration.objectives": ["cost", "accuracy"]},
+            "exploration.objectives is ['cost', 'accuracy']: choose [accuracy], or [accuracy, cost] for both",
+            id="cost alone",
+        ),
+        pytest.param(
+            {"exploration.objectives": ["accuracy", "cost"]},
+            "exploration.pruner is 'median', but with two objectives no trial can be called worse while it trains: set "
+            "it to none, or exploration.objectives to [accuracy]",
+            id="two objectives and a pruner",
+        ),
+        pytest.param(
+            {"exploration.space.optimiser": ["sgd", "sgd"]},
+            "exploration.space.optimiser is ['sgd', 'sgd']: name each value once",
+            id="the same twice",
+        ),
+        pytest.param(
+            {"exploration.space.layer_rate": {"low": 0.5, "high": 1.5}},
+            "exploration.space.layer_rate goes from 0.5 to 1.5, but must lie in (0, 1]",
+            id="outside of what a recipe may be",
+        ),
+        pytest.param(
+            {"training.protocol": "as_released", "training.pixels.off_the_shelf": "unit"},
+            "training.pixels.off_the_shelf is 'unit', but training.protocol 'as_released' uses each network's own "
+            "preprocessing: set it to 'protocol' or 'pretrained'",
             id="as released with the text's pixels",
         ),
     ],

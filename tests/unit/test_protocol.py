@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -89,9 +90,17 @@ def test_the_recipe_of_each_strategy_under_each_protocol(
     ],
 )
 def test_the_input_scale_is_the_protocols_unless_it_is_chosen(
-    name: ProtocolName, pixels: PixelScale, scale: str
+    name: ProtocolName, pixels: PixelScale, scale: str, tiny_params: Callable[..., Params]
 ) -> None:
-    assert protocol.pixel_scale(name, pixels) == scale
+    other = "pretrained" if name == "as_released" else "unit"
+    for chosen, strategies in {
+        "off_the_shelf": ("off_the_shelf", "svm", "random_forest"),
+        "fine_tuning": ("fine_tuning", "scratch", "multi_task", "single_task"),
+    }.items():
+        both = {"off_the_shelf": "protocol", "fine_tuning": "protocol", chosen: pixels}
+        training = tiny_params(protocol=name, pixels=both).training
+        found = {strategy: protocol.pixel_scale(training, strategy) for strategy in get_args(Strategy)}
+        assert found == {strategy: scale if strategy in strategies else other for strategy in found}
 
 
 @pytest.mark.parametrize(

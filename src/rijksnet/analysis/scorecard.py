@@ -6,13 +6,14 @@ import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import floor
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from rijksnet.analysis.sizes import size_of
 from rijksnet.analysis.tables import GROUNDTRUTH, PAPER_SOURCE, PAPER_TARGET, TABLE3_COLUMNS, Paper
-from rijksnet.params import Params
+from rijksnet.exploration_params import ExploredStrategy, Recipes
+from rijksnet.params import Params, Pixels
 from rijksnet.protocol import pixel_scale
 
 Outcome = Literal["reproduced", "better", "worse", "differs", "not run"]
@@ -155,14 +156,19 @@ def _transfer(params: Params, table3: pd.DataFrame, paper: Paper) -> Iterator[Ce
 
 def _missing(params: Params, collection: str) -> str:
     """Why accuracies on a collection cannot stand beside the paper's; empty where they can."""
-    protocol = params.training.protocol
+    training = params.training
+    as_published = training.model_copy(update={"pixels": Pixels(off_the_shelf="protocol", fine_tuning="protocol")})
     needs = {
         f"source.collection {PAPER_SOURCE}": params.source.collection == PAPER_SOURCE,
         f"target.collection {PAPER_TARGET}": collection == PAPER_SOURCE or params.target.collection == PAPER_TARGET,
         "splits.rule paper": params.splits.rule == "paper",
         "splits.together object": params.splits.together == "object",
         "input_size native": params.input_size == "native",
-        "training.pixels protocol": pixel_scale(protocol, params.training.pixels) == pixel_scale(protocol, "protocol"),
+        "training.pixels protocol": all(
+            pixel_scale(training, strategy) == pixel_scale(as_published, strategy)
+            for strategy in get_args(ExploredStrategy)
+        ),
+        "training.recipe null": training.recipe == Recipes(off_the_shelf=None, fine_tuning=None),
     }
     lacking = [need for need, met in needs.items() if not met]
     return f"needs {', '.join(lacking)}" if lacking else ""

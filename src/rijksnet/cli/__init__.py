@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from rijksnet.cli import evidence, museums, results, stages  # noqa: F401  each adds its commands to the application
+from rijksnet.cli import evidence, exploration, museums, results, stages  # noqa: F401  each adds its commands to the application
 from rijksnet.cli.app import app
 
 

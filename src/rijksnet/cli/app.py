@@ -25,7 +25,7 @@ Run them from the project root. Parameters come from params.yaml.""",
 )
 
 MUSEUMS, STAGES, EVIDENCE = "From a museum's servers", "Stages of the pipeline", "Stages: side experiments"
-RESULTS, MODELS = "Results and tracking", "Registered models"
+EXPLORATION, RESULTS, MODELS = "Beside the pipeline: exploration", "Results and tracking", "Registered models"
 
 CollectionArgument = Annotated[str, typer.Argument(help="a collection in params.yaml", show_default=False)]
 ChallengeArgument = Annotated[str, typer.Argument(help="material, type or artist", show_default=False)]

@@ -102,11 +102,19 @@ class Network(nn.Module):
         if design.batch_norm_epsilon is not None:
             set_epsilon(self.backbone, design.batch_norm_epsilon)
         self.softmax = nn.Linear(self.backbone.num_features, classes)
+        self.frozen: list[nn.Module] = []  # modules of the backbone that never train (layers.freeze)
         mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
         # x/255 normalised by mean and std, folded into one scale and one shift
         self.register_buffer("pixel_scale", 1 / (255 * torch.tensor(std)).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_shift", -(torch.tensor(mean) / torch.tensor(std)).view(3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> Network:
+        """As of any module, but what is frozen stays as it is when it is used: normalisation with its statistics."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def weights(self) -> dict[str, Tensor]:
         """The tensors to save: the backbone's under timm's names, and the softmax layer's."""

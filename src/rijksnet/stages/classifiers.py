@@ -119,7 +119,7 @@ def _complete(
             **own,
             "scikit_learn": __version__,
             "device": "cpu",
-            **results.settings(params, data, description.input_size),
+            **results.settings(params, key.strategy, data, description.input_size),
             "batch_norm_frozen": "running",
         },
         parameters=parameters,

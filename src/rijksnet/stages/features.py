@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from rijksnet import paths, protocol
 from rijksnet.data.labelled import open_pixels
@@ -16,18 +17,24 @@ from rijksnet.training import compute
 from rijksnet.training.features import DESCRIPTION, Description, extract, features_file, write_description
 
 
-def features(params: Params, collection: str, architecture: str, challenge: str | None) -> None:
-    """Features of a whole collection from θ, or from the θ̂ that was tuned on `challenge`."""
+def features(
+    params: Params, collection: str, architecture: str, challenge: str | None, folder: Path | None = None
+) -> None:
+    """Features of a whole collection from θ, or from the θ̂ that was tuned on `challenge`.
+
+    Args:
+        folder: where they go, in place of the pipeline's own.
+    """
     if challenge is None:
         file = paths.imagenet_weights(architecture)
-        folder = paths.features(collection, architecture, "imagenet", None)
+        folder = folder or paths.features(collection, architecture, "imagenet", None)
     else:
         file = paths.tuned_weights(challenge, architecture)
-        folder = paths.features(collection, architecture, "rijksmuseum", challenge)
+        folder = folder or paths.features(collection, architecture, "rijksmuseum", challenge)
     (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
     tensors, header = weights.read(file)
     design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
-    scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)
+    scale = protocol.pixel_scale(params.training, "off_the_shelf")
     network = Network(design, classes=1, scale=scale)
     weights.load_backbone(network.backbone, tensors, file)
     computed = compute.choose(params.training)
@@ -45,5 +52,7 @@ def features(params: Params, collection: str, architecture: str, challenge: str 
     softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
     write_description(
         folder,
-        Description(design, sha256_of(file), size, network.feature_size, parameter_count(network) - softmax_layer),
+        Description(
+            design, sha256_of(file), size, scale, network.feature_size, parameter_count(network) - softmax_layer
+        ),
     )

@@ -43,14 +43,11 @@ class Task:
     data: Splits
     tensors: Callable[[], dict[str, Tensor]]  #: what to save of the model once it is trained
     parameters: int  #: of the backbone and this challenge's softmax layer
+    at: RecordPaths
 
     @property
     def classes(self) -> list[str]:
         return list(self.data[protocol.TRAIN].classes)
-
-    @property
-    def at(self) -> RecordPaths:
-        return RecordPaths.of(self.key)
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ def carry_out(params: Params, job: Job) -> None:
     for task in job.tasks:
         task.at.run.unlink(missing_ok=True)  # what stands here is not complete until it is written again
     flat = [_flat(params, job, task, computed) for task in job.tasks]
-    pad = checkpoint.Checkpoint(paths.CHECKPOINTS / str(job.key), _identity(job, flat))
-    optimiser = make_optimiser(job.model, job.recipe.optimiser)
+    pad = checkpoint.Checkpoint(paths.CHECKPOINTS / job.tasks[0].at.root, _identity(job, flat))
+    optimiser = make_optimiser(job.model, job.recipe.optimiser, job.recipe.layer_rate)
     state = pad.load(job.model, optimiser)
     with ExitStack() as stack:
         stack.enter_context(compute.threads_for(job.model))
@@ -210,7 +207,7 @@ def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> di
         **recipe,
         "device": computed.device.type,
         "precision": str(computed.dtype).removeprefix("torch."),
-        **results.settings(params, task.data, job.input_size),
+        **results.settings(params, task.key.strategy, task.data, job.input_size),
     }
 
 

@@ -47,7 +47,7 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
     data, run = labelled.load(at.split(challenge), at.images), record.read_run(RecordPaths.of(key))
     theta, tuned = paths.imagenet_weights(architecture), RecordPaths.of(key).weights
     computed = compute.choose(params.training)
-    recipe = protocol.recipe("off_the_shelf", params.training)
+    recipe = protocol.fixed_recipe("off_the_shelf", params.training)
     pixels = labelled.open_pixels(at.pixels_of_size(run.params["input_size"]))
     rows = []
     for name, file in {"imagenet": theta, "tuned": tuned, "random": theta}.items():

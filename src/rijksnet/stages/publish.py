@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import RecordError
+from rijksnet.exploration.verdict import verdict
 from rijksnet.files import replacing
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages.pictures import pictures
-from rijksnet.tracking import lineage, mlflow_store, record, registry
+from rijksnet.tracking import lineage, mlflow_store, record, registry, studies, study_record
 from rijksnet.tracking.mlflow_store import Outcome, Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,6 +74,7 @@ def publish(params: Params) -> None:
     with store.alone():
         published = publish_records(store, list(record.find()))
         evidence = publish_evidence(store, params, published)
+        explored = publish_studies(store)
         registered = sum(
             registry.register(store, one.at, one.run, one.run_id)[1]
             for one in published
@@ -84,7 +86,8 @@ def publish(params: Params) -> None:
     outcomes = Counter(one.outcome for one in published)
     console.print(
         f"{outcomes['added']} runs added, {outcomes['completed']} completed, {outcomes['present']} already there; "
-        f"{registered} versions registered, {evidence} folders of evidence added at {mlflow_store.uri(params.tracking)}"
+        f"{registered} versions registered, {evidence} folders of evidence and {explored} studies added at "
+        f"{mlflow_store.uri(params.tracking)}"
     )
 
 
@@ -118,6 +121,21 @@ def publish_evidence(store: Store, params: Params, published: Sequence[Published
             if key in run_ids:
                 folders = (at.saliency, at.probes)
                 added += sum(mlflow_store.publish_evidence(store, run_ids[key], folder) for folder in folders)
+    return added
+
+
+def publish_studies(store: Store) -> int:
+    """Show the concluded studies, a damaged one left out with a warning; the number that were not shown yet."""
+    added = 0
+    for at in study_record.find():
+        try:
+            study = study_record.read(at)
+        except RecordError as error:
+            _warn(error)
+            continue
+        with TemporaryDirectory() as folder:
+            says = "\n\n".join(verdict(study))
+            added += studies.publish(store, at, study, says, Path(folder)) != "present"
     return added
 
 

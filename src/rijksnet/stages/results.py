@@ -10,12 +10,12 @@ from rijksnet import protocol
 from rijksnet.analysis import metrics
 from rijksnet.data import labelled
 from rijksnet.data.labelled import LabelledRows
-from rijksnet.params import Params
+from rijksnet.params import Params, Strategy
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import lineage, record
 
 
-def settings(params: Params, data: Mapping[str, LabelledRows], input_size: int) -> dict[str, Any]:
+def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows], input_size: int) -> dict[str, Any]:
     """What run.json says of every run's data and protocol, beside the parameters of its own strategy.
 
     Args:
@@ -24,7 +24,7 @@ def settings(params: Params, data: Mapping[str, LabelledRows], input_size: int) 
     """
     return {
         "protocol": params.training.protocol,
-        "pixels": protocol.pixel_scale(params.training.protocol, params.training.pixels),
+        "pixels": protocol.pixel_scale(params.training, strategy),
         "batch_norm_constants": params.training.batch_norm.constants,
         "batch_norm_frozen": params.training.batch_norm.frozen,
         "input_size": input_size,

@@ -37,8 +37,29 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
     Args:
         data: in place of all images of the key's challenge.
     """
-    folder, file = paths.features_of(key), paths.initial_weights(key)
-    description = read_description(folder, file)
+    carry_out(params, softmax_job(params, key, data))
+
+
+def softmax_job(
+    params: Params,
+    key: RunKey,
+    data: Splits | None = None,
+    features: Path | None = None,
+    at: RecordPaths | None = None,
+) -> Job:
+    """The training of a softmax layer on cached features.
+
+    Args:
+        features: their folder, in place of the pipeline's own.
+        at: where the record goes, in place of the key's own place.
+    """
+    folder, file = features or paths.features_of(key), paths.initial_weights(key)
+    description, scale = read_description(folder, file), protocol.pixel_scale(params.training, key.strategy)
+    if description.pixels != scale:
+        raise RecordError(
+            f"the features in {folder} are of pixels scaled as {description.pixels!r}, but training.pixels asks for "
+            f"{scale!r}: extract them again with `rijksnet features`"
+        )
     backbone, header = weights.read(file)
     asked = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
     if description.design != asked:
@@ -58,9 +79,10 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
             **{weights.SOFTMAX + name: tensor for name, tensor in layer.state_dict().items()},
         },
         description.backbone_parameters + sum(p.numel() for p in layer.parameters()),
+        at or RecordPaths.of(key),
     )
     inputs: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    job = Job(
+    return Job(
         [task],
         protocol.recipe(key.strategy, params.training),
         layer,
@@ -71,7 +93,6 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
         description.input_size,
         description.feature_size,
     )
-    carry_out(params, job)
 
 
 def _as_trained(folder: Path, inputs: NDArray[np.float32], data: Splits) -> NDArray[np.float32]:
@@ -93,6 +114,21 @@ def network(params: Params, key: RunKey, recipe: protocol.Recipe | None = None, 
 
 def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Recipe | None = None) -> None:
     """Train one whole network on the challenges of all keys, a softmax layer each; the keys differ in nothing else."""
+    carry_out(params, network_job(params, data, recipe))
+
+
+def network_job(
+    params: Params,
+    data: Mapping[RunKey, Splits],
+    recipe: protocol.Recipe | None = None,
+    at: RecordPaths | None = None,
+) -> Job:
+    """The training of one whole network on the challenges of all keys.
+
+    Args:
+        recipe: in place of that of the keys' strategy.
+        at: where the record goes, in place of the key's own place.
+    """
     from rijksnet.networks.architectures import (
         Network,
         check_input_size,
@@ -100,10 +136,12 @@ def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Rec
         input_size,
         parameter_count,
     )
+    from rijksnet.networks.layers import freeze
 
     key = next(iter(data))
+    recipe = recipe or protocol.recipe(key.strategy, params.training)
     classes = [len(splits[protocol.TRAIN].classes) for splits in data.values()]
-    scale = protocol.pixel_scale(params.training.protocol, params.training.pixels)
+    scale = protocol.pixel_scale(params.training, key.strategy)
     size = input_size(key.architecture, params.input_size)
     batch_norm = protocol.batch_norm(params.training)
     torch.manual_seed(key.seed)
@@ -122,19 +160,21 @@ def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Rec
     check_input_size(model, key.architecture, size)
     if batch_norm is not None:
         set_momentum(model, batch_norm.momentum)
+    freeze(model, recipe.unfrozen)
     backbone = parameter_count(model.backbone)
     pixels = labelled.open_pixels(CollectionPaths(key.collection).pixels_of_size(size))
-    job = Job(
+    return Job(
         [
             Task(
                 key,
                 splits,
                 partial(_weights, model, block),
                 backbone + n * (model.feature_size + 1),
+                at or RecordPaths.of(key),
             )
             for (key, splits), n, block in zip(data.items(), classes, blocks(classes), strict=True)
         ],
-        recipe or protocol.recipe(key.strategy, params.training),
+        recipe,
         model,
         design,
         pixels,
@@ -143,7 +183,6 @@ def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Rec
         size,
         model.feature_size,
     )
-    carry_out(params, job)
 
 
 def _weights(model: Network, block: slice) -> dict[str, Tensor]:

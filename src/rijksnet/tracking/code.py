@@ -31,6 +31,7 @@ ENTRY_POINTS = {
     "common_classes": ["rijksnet.stages.common_classes"],
     "probes": ["rijksnet.stages.probes"],
     "saliency": ["rijksnet.stages.saliency"],
+    "explore": ["rijksnet.stages.explore"],
     "champions": ["rijksnet.stages.champions"],
     "publish": ["rijksnet.stages.publish"],
     "report": ["rijksnet.analysis.report"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,13 +59,22 @@ class Store:
 
         The official split has experiments of its own: its figures do not compare with those of the paper's.
         """
-        name = f"{key.collection}/{key.challenge}" + (" (official split)" if split_rule == "challenge" else "")
+        official = split_rule == "challenge"
+        name = f"{key.collection}/{key.challenge}" + (" (official split)" if official else "")
+        return self._experiment(name, views.tags(key.collection, key.challenge, official))
+
+    def experiment_of_studies(self, key: RunKey) -> str:
+        """Id of the experiment that holds the studies of a collection and challenge, and their trials."""
+        name = f"{key.collection}/{key.challenge} (studies)"
+        return self._experiment(name, views.study_tags(key.collection, key.challenge))
+
+    def _experiment(self, name: str, tags: dict[str, str]) -> str:
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
             if found and found.lifecycle_stage == "deleted":  # its name stays taken
                 self.client.restore_experiment(found.experiment_id)
             found = found or self._create_experiment(name)
-            self._describe(found, views.tags(key.collection, key.challenge, split_rule == "challenge"))
+            self._describe(found, tags)
             self._experiments[name] = str(found.experiment_id)
         return self._experiments[name]
 
@@ -175,7 +184,7 @@ def start_live(store: Store, live: Live) -> str:
         return run_id
     tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
     run = store.client.create_run(store.experiment_of(live), live.started_ms, tags, run_name(live.key))
-    _log(store, run.info.run_id, params=_params(live))
+    log(store, run.info.run_id, params=_params(live))
     return str(run.info.run_id)
 
 
@@ -184,7 +193,7 @@ def _live_name(of: Live | record.Run) -> str:
 
 
 def log_epochs(store: Store, run_id: str, epochs: Iterable[Epoch]) -> None:
-    _log(store, run_id, metrics=_epoch_metrics(epochs))
+    log(store, run_id, metrics=epoch_metrics(epochs))
 
 
 def end_live(store: Store, run_id: str, ended_well: bool) -> None:
@@ -223,8 +232,8 @@ def publish(
         run_id = str(made.info.run_id)
     measured = json.loads(at.metrics.read_text(encoding="utf-8"))
     history = record.read_history(at.history) if at.history.name in run.files else []
-    metrics = [*_epoch_metrics(history), *_final_metrics(measured, run)]
-    _log(store, run_id, _params(run), metrics, _tags(run, lineage) | {views.DESCRIPTION: _description(run, measured)})
+    values = [*epoch_metrics(history), *_final_metrics(measured, run)]
+    log(store, run_id, _params(run), values, _tags(run, lineage) | {views.DESCRIPTION: _description(run, measured)})
     store.client.log_inputs(run_id, list(_datasets(run, lineage)))
     pictures(at, run, folder)
     _copy_record(at, run, folder / "record")
@@ -310,7 +319,7 @@ EPOCH_METRICS = {
 }
 
 
-def _epoch_metrics(epochs: Iterable[Epoch]) -> list[Metric]:
+def epoch_metrics(epochs: Iterable[Epoch]) -> list[Metric]:
     return [
         Metric(shown, getattr(epoch, name), epoch.time_ms, epoch.epoch)
         for epoch in epochs
@@ -318,7 +327,12 @@ def _epoch_metrics(epochs: Iterable[Epoch]) -> list[Metric]:
     ]
 
 
-def _final_metrics(measured: dict[str, Any], run: record.Run) -> Iterator[Metric]:
+def metrics(values: Mapping[str, float], time_ms: int) -> list[Metric]:
+    """Values that are measured once."""
+    return [Metric(name, float(value), time_ms, 0) for name, value in values.items()]
+
+
+def _final_metrics(measured: dict[str, Any], run: record.Run) -> list[Metric]:
     """What the tested weights score, on the test split and (`tested/`) on the validation split, and what they took."""
     values = {f"test/{name}": value for name, value in measured["test"].items()}
     values |= {f"tested/{name}": value for name, value in measured["validation"].items()}
@@ -331,7 +345,7 @@ def _final_metrics(measured: dict[str, Any], run: record.Run) -> Iterator[Metric
     }
     if run.best_epoch is not None:
         values |= {"run/epochs": measured["epochs"], "run/best_epoch": run.best_epoch}
-    return (Metric(name, float(value), run.ended_ms, 0) for name, value in values.items())
+    return metrics(values, run.ended_ms)
 
 
 def _datasets(run: record.Run, lineage: StageLineage | None) -> Iterator[DatasetInput]:
@@ -346,7 +360,7 @@ def _datasets(run: record.Run, lineage: StageLineage | None) -> Iterator[Dataset
             yield DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _log(
+def log(
     store: Store,
     run_id: str,
     params: dict[str, Any] | None = None,

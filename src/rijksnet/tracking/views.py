@@ -62,6 +62,43 @@ def tags(collection: str, challenge: str, official_split: bool) -> dict[str, str
     }
 
 
+#: What a study varies, and how its trials are judged.
+STUDY_PARAMS = {
+    "optimiser": 95,
+    "learning_rate": 110,
+    "momentum": 95,
+    "weight_decay": 110,
+    "label_smoothing": 125,
+    "batch_size": 90,
+    "pixels": 90,
+    "unfrozen": 85,
+    "layer_rate": 90,
+}
+STUDY_METRICS = {"tested/accuracy": 125, "tested/loss": 95, "run/cost": 95}
+
+
+def study_tags(collection: str, challenge: str) -> dict[str, str]:
+    """All tags of an experiment that holds studies."""
+    made = _state(STUDY_PARAMS, STUDY_METRICS)
+    parallel = {**_parallel("tested/accuracy"), "selectedParams": [*STUDY_PARAMS]}
+    charts = _charts(Section("Where the good recipes lie", 1, [parallel]))
+    shown = (
+        View("rijksnet-trials", "Trials by validation accuracy", False, made),
+        View("rijksnet-recipes", "Where the good recipes lie", True, {**made, **charts, "runListHidden": True}),
+    )
+    return {
+        KIND: "custom_model_development",
+        DESCRIPTION: (
+            f"Studies of how to train for **{challenge}** on **{collection}**: what the paper fixed, searched.\n\n"
+            "One run is one study, and within it one run is one *trial*; its tag `state` says whether it is complete, "
+            "was *pruned* (given up early) or *diverged*. `tested/…` is measured on the **validation** split, by which "
+            "the winner was chosen; the study's own run has `test/…` of it and of the paper's choice, measured once. "
+            "**Views**, above the list of runs, opens the prepared comparisons."
+        ),
+        **dict(view.tag(rank) for rank, view in enumerate(shown)),
+    }
+
+
 def description(collection: str, challenge: str, official_split: bool) -> str:
     """What the runs of an experiment have in common, in Markdown."""
     asked = {
@@ -92,13 +129,13 @@ def _metric(name: str) -> str:
     return f"metrics.`{name}`"
 
 
-def _state(**page: Any) -> dict[str, Any]:
-    """Runs by descending test accuracy, all of them shown in charts."""
-    widths = {_param(name): width for name, width in PARAMS.items()}
-    widths |= {_metric(name): width for name, width in METRICS.items()}
+def _state(params: Mapping[str, int] = PARAMS, metrics: Mapping[str, int] = METRICS, **page: Any) -> dict[str, Any]:
+    """Columns of these widths, runs by descending values of the first metric, all of them shown in charts."""
+    widths = {_param(name): width for name, width in params.items()}
+    widths |= {_metric(name): width for name, width in metrics.items()}
     return {
         "searchFilter": "",
-        "orderByKey": _metric("test/accuracy"),
+        "orderByKey": _metric(next(iter(metrics))),
         "orderByAsc": False,
         "selectedColumns": list(widths),
         "columnOrder": [*widths, "duration"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class Description:
     design: Design
     weights: str  #: sha256 of its weights file
     input_size: int  #: px
+    pixels: str  #: how its inputs are scaled: `unit` or `pretrained`
     feature_size: int
     backbone_parameters: int
 
@@ -57,6 +58,8 @@ def read_description(folder: Path, weights: Path) -> Description:
     if not file.is_file():
         raise RecordError(f"{folder} holds no complete features: run `rijksnet features`, or `dvc repro`, first")
     content = json.loads(file.read_text(encoding="utf-8"))
+    if {field.name for field in fields(Description)} != set(content):
+        raise RecordError(f"{file} is another version's: extract the features again with `rijksnet features`")
     description = Description(**{**content, "design": Design.from_dict(content["design"])})
     if description.weights != (there := sha256_of(weights)):
         raise WeightsError(

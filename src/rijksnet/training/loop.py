@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from rijksnet.networks.architectures import Network
 
 OptimiserType = TypeVar("OptimiserType", bound=torch.optim.Optimizer)
 
@@ -128,7 +131,7 @@ def _train_epoch(
     for step, (inputs, labels) in enumerate(load(train, batches, compute)):
         with compute.autocast():
             logits = model(inputs).float()
-        sums, its_hits = _measure(logits, labels, classes)
+        sums, its_hits = _measure(logits, labels, classes, recipe.label_smoothing)
         optimiser.zero_grad()
         (sums / (len(labels) * share)).sum().backward()
         optimiser.step()
@@ -151,12 +154,16 @@ def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return count
 
 
-def _measure(logits: Tensor, labels: Tensor, classes: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+def _measure(
+    logits: Tensor, labels: Tensor, classes: Sequence[int] | None, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """The sum of each task's cross-entropies over the images that have its label, and its hits. Both (T,)."""
     losses, hits = [], []
     parts = logits.split(logits.shape[1] if classes is None else list(classes), 1)
     for its_logits, its_labels in zip(parts, labels.view(len(labels), -1).unbind(1), strict=True):
-        losses.append(F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum"))
+        losses.append(
+            F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing)
+        )
         hits.append((its_logits.argmax(1) == its_labels).sum())
     return torch.stack(losses), torch.stack(hits)
 
@@ -200,12 +207,40 @@ def predict(model: nn.Module, examples: Examples, compute: Compute) -> Tensor:
     return torch.cat(logits)
 
 
-def make_optimiser(model: nn.Module, settings: protocol.Optimiser) -> torch.optim.Optimizer:
-    """The torch optimiser of a protocol's settings."""
-    parameters = list(model.parameters())
+def make_optimiser(model: nn.Module, settings: protocol.Optimiser, layer_rate: float = 1.0) -> torch.optim.Optimizer:
+    """The torch optimiser of these settings, over what of the model trains.
+
+    Args:
+        layer_rate: learning rate of a layer over that of the layer after it, of a `Network`; its softmax layer has the
+            settings' own.
+    """
+    groups = _groups(model, settings, layer_rate)
     if settings.name == "rmsprop":
-        return RMSprop(parameters, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon)
-    return SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov)
+        return RMSprop(groups, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon)
+    if settings.name == "sgd":
+        return SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov)
+    adam = Adam if settings.name == "adam" else AdamW
+    betas = (settings.momentum, settings.decay)
+    return adam(groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon)
+
+
+def _groups(model: nn.Module, settings: protocol.Optimiser, layer_rate: float) -> list[dict[str, Any]]:
+    """What trains, by learning rate and weight decay: one group, in the model's order, where all have the same."""
+    rates: dict[nn.Parameter, float] = {}
+    if layer_rate != 1.0:
+        from rijksnet.networks.layers import layers_of
+
+        for below, layer in enumerate(reversed(layers_of(cast("Network", model))), 1):
+            rates |= dict.fromkeys(layer, layer_rate**below)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rates.get(parameter, 1.0), decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": settings.learning_rate * rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
 
 
 def eager(optimiser: type[OptimiserType]) -> type[OptimiserType]:
@@ -220,3 +255,4 @@ def eager(optimiser: type[OptimiserType]) -> type[OptimiserType]:
 
 
 RMSprop, SGD = eager(torch.optim.RMSprop), eager(torch.optim.SGD)
+Adam, AdamW = eager(torch.optim.Adam), eager(torch.optim.AdamW)

@@ -316,6 +316,7 @@ def test_an_input_too_small_for_a_network_is_refused(content: dict[str, Any], wo
     edited = {**content, "input_size": 16, "architectures": [architecture], "target": NO_TARGET, "scratch": NO_SCRATCH}
     edited["target"]["collection"] = "target"
     edited["imagenet"]["pretrain"]["architectures"] = [architecture]
+    edited["exploration"]["architectures"] = []
     params = Params.model_validate(edited)
     key = replace(SCRATCH, architecture=architecture)
     with pytest.raises(ParamsError, match=r"input_size is 16, which test_densenet cannot take .*its own is 224"):

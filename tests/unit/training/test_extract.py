@@ -119,7 +119,7 @@ def test_a_description_comes_back(tmp_path: Path) -> None:
     design = Design("test_resnet", {"pad_type": "same"}, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     weights = tmp_path / "weights"
     weights.write_bytes(b"some")
-    description = Description(design, sha256_of(weights), 64, 96, 372_688)
+    description = Description(design, sha256_of(weights), 64, "unit", 96, 372_688)
     write_description(tmp_path, description)
     assert read_description(tmp_path, weights) == description
     weights.write_bytes(b"others")

@@ -274,11 +274,14 @@ def test_training_does_not_import_torchs_compiler() -> None:
         import sys
         import numpy as np
         from torch import nn
-        from rijksnet.params import BatchNorm, MaxEpochs, Training
+        from rijksnet.exploration_params import Recipes
+        from rijksnet.params import BatchNorm, MaxEpochs, Pixels, Training
         from rijksnet.protocol import RMSPROP, Recipe
         from rijksnet.training import compute
         from rijksnet.training.loop import Examples, fit, make_optimiser
-        settings = {"protocol": "as_written", "pixels": "unit", "precision": "bf16", "device": "cpu"}
+        settings = {"protocol": "as_written", "precision": "bf16", "device": "cpu"}
+        settings["pixels"] = Pixels(off_the_shelf="unit", fine_tuning="unit")
+        settings["recipe"] = Recipes(off_the_shelf=None, fine_tuning=None)
         settings["batch_norm"] = BatchNorm(constants="own", frozen="running")
         training = Training(**settings, max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=1), seed=0)
         model, data = nn.Linear(4, 2), Examples(np.ones((8, 4), np.float32), np.arange(8), np.arange(8) % 2)

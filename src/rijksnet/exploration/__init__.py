@@ -1,0 +1,1 @@
+"""Studies of what the paper fixed: recipes searched by Optuna, chosen on the validation split, tested once."""

@@ -1,0 +1,118 @@
+"""Studies in the tracking store: a run for each, and within it a run for each of its trials."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rijksnet.paths import RecordPaths, StudyPaths
+from rijksnet.tracking import mlflow_store, study_record, views
+from rijksnet.tracking.mlflow_store import Outcome, Store
+from rijksnet.tracking.study_record import Study, Trial
+
+PARENT = "mlflow.parentRunId"
+
+#: How the store calls a trial that is over; a pruned or diverged one did what it should. Interrupted attempts were made
+#: again, and did not.
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "KILLED"}
+
+
+def publish(store: Store, at: StudyPaths, study: Study, says: str, folder: Path) -> Outcome:
+    """Make the store show a concluded study; one that has grown since is completed.
+
+    Args:
+        says: what there is to say of it, in Markdown.
+        folder: an empty folder to build artifacts in.
+    """
+    experiment, digest = store.experiment_of_studies(study.key), study_record.digest(at)
+    found = store.client.search_runs([experiment], f"tags.study = '{study.name}' AND tags.kind = 'study'")
+    present = next((run for run in found if run.data.tags.get("study_digest") == digest), None)
+    if present is not None:
+        return "present"
+    if found:
+        run_id = str(found[0].info.run_id)
+    else:
+        tags = {**asdict(study.key), "kind": "study", "study": study.name, "run_key": str(study.key)}
+        made = store.client.create_run(
+            experiment, study.started_ms, {name: str(value) for name, value in tags.items()}, _name(study)
+        )
+        run_id = str(made.info.run_id)
+        mlflow_store.log(store, run_id, params=dict(_params(study)))
+    published = _published_trials(store, experiment, run_id)
+    for trial in study_record.read_trials(at):
+        if str(trial.number) not in published:
+            _publish_trial(store, experiment, run_id, study, trial)
+    mlflow_store.log(store, run_id, None, mlflow_store.metrics(_measured(study), study.ended_ms), _tags(study, says))
+    _copy(at, folder)
+    store.client.log_artifacts(run_id, str(folder))
+    store.client.set_terminated(run_id, "FINISHED", study.ended_ms)
+    store.client.set_tag(run_id, "study_digest", digest)  # last: what lacks it is published again
+    return "completed" if found else "added"
+
+
+def _name(study: Study) -> str:
+    return study.name.split("/", 2)[2]
+
+
+def _params(study: Study) -> Iterator[tuple[str, Any]]:
+    """What a study is of; what a longer one changes is no parameter, for those never change in the store."""
+    yield from asdict(study.key).items()
+    yield from ((name, study.exploration[name]) for name in ("sampler", "pruner", "seed", "objectives"))
+    for name, varied in study.exploration["space"].items():
+        yield f"space.{name}", varied
+
+
+def _measured(study: Study) -> dict[str, float]:
+    measured: dict[str, float] = {f"study/{name}": value for name, value in study.counts.items()}
+    measured |= {f"selection/{name}": value for name, value in study.selection.items()}
+    measured |= {"test/accuracy": study.test["accuracy_a"], "test/fixed_accuracy": study.test["accuracy_b"]}
+    measured |= {f"test/{name}": study.test[name] for name in ("difference", "low", "high", "p", "n")}
+    return measured | {f"cost/{name}": value for name, value in study.cost.items()}
+
+
+def _tags(study: Study, says: str) -> dict[str, str]:
+    tags = {f"best.{name}": str(value) for name, value in study.best.items()}
+    tags |= {f"digest.{name}": value for name, value in study.digests.items()}
+    return tags | {name: str(value) for name, value in study.lineage.items()} | {views.DESCRIPTION: says}
+
+
+def _published_trials(store: Store, experiment: str, run_id: str) -> set[str]:
+    """Numbers of the trials that the store shows whole; what an interrupted publication left unfinished goes."""
+    numbers, token = set(), None
+    while True:
+        page = store.client.search_runs([experiment], f"tags.`{PARENT}` = '{run_id}'", page_token=token)
+        for run in page:
+            if run.info.status == "RUNNING":
+                store.client.delete_run(run.info.run_id)
+            else:
+                numbers.add(run.data.tags["trial"])
+        token = page.token
+        if not token:
+            return numbers
+
+
+def _publish_trial(store: Store, experiment: str, run_id: str, study: Study, trial: Trial) -> None:
+    tags = {PARENT: run_id, "kind": "trial", "study": study.name, "state": trial.state, "trial": str(trial.number)}
+    tags |= {"slot": str(trial.slot), "attempt": str(trial.attempt), "worker": trial.worker, "reason": trial.reason}
+    made = store.client.create_run(experiment, trial.started_ms, tags, f"trial {trial.number}")
+    measured = {"tested/accuracy": trial.accuracy, "tested/loss": trial.loss, "run/cost": trial.cost}
+    measured |= {"run/seconds": trial.seconds, "run/epochs": trial.epochs, "run/best_epoch": trial.best_epoch}
+    ended_ms = trial.ended_ms or study.ended_ms
+    known = {name: value for name, value in measured.items() if value is not None}
+    values = [*mlflow_store.epoch_metrics(trial.history), *mlflow_store.metrics(known, ended_ms)]
+    mlflow_store.log(store, made.info.run_id, dict(trial.params), values)
+    store.client.set_terminated(made.info.run_id, STATUS[trial.state], ended_ms)
+
+
+def _copy(at: StudyPaths, folder: Path) -> None:
+    """All that the study left, but the weights of its two tested runs."""
+    for file in at.root.iterdir():
+        if file.is_file():
+            shutil.copyfile(file, folder / file.name)
+    for one in (at.winner, at.fixed):
+        shutil.copytree(
+            one.root, folder / one.root.name, ignore=shutil.ignore_patterns(RecordPaths(Path()).weights.name)
+        )
