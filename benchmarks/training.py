@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from rijksnet import protocol
+from rijksnet.exploration_params import Recipes
 from rijksnet.networks.architectures import Network, design_as_published, timm_name
-from rijksnet.params import MaxEpochs, Training
+from rijksnet.params import BatchNorm, MaxEpochs, Pixels, Training
 from rijksnet.training import compute
 from rijksnet.training.loop import Examples, fit, make_optimiser
 
@@ -26,8 +27,9 @@ CLASSES, IMAGES, ROUNDS = 20, 640, 3
 
 TRAINING = Training(
     protocol="as_written",
-    pixels="unit",
-    batch_norm="running",
+    pixels=Pixels(off_the_shelf="unit", fine_tuning="unit"),
+    recipe=Recipes(off_the_shelf=None, fine_tuning=None),
+    batch_norm=BatchNorm(constants="own", frozen="running"),
     precision="auto",
     device="cpu",
     max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=ROUNDS),
