@@ -106,6 +106,7 @@ class Board:
         Args:
             about: what the study is of, kept with it.
         """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it tells of, the display shows
         with storage.opened(exploration, _without_a_word) as store:
             study = optuna.create_study(
                 storage=store,

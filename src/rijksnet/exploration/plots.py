@@ -91,7 +91,7 @@ def _history(places: Sequence[Attempt], fixed: float, title: str) -> bytes:
 
 
 def _importance(shares: dict[str, float], title: str) -> bytes:
-    figure = new_figure(6.4, 0.9 + 0.32 * len(shares))
+    figure = new_figure(8.0, 0.9 + 0.32 * len(shares))
     axes = figure.subplots()
     names = sorted(shares, key=lambda name: shares[name])
     bars = axes.barh([_words(name) for name in names], [100 * shares[name] for name in names], color=GOOD, height=0.6)
@@ -129,33 +129,39 @@ def _slices(complete: Sequence[Attempt], varied: Sequence[str], fixed: float, ti
 
 
 def _parallel(complete: Sequence[Attempt], varied: Sequence[str], title: str) -> bytes:
-    figure = new_figure(1.5 * (len(varied) + 1) + 0.6, 4.2)
+    """Accuracy first, then what all recipes have, and last what only some have, so that no line breaks between."""
+    common = [name for name in varied if all(name in place.params for place in complete)]
+    columns = [*common, *(name for name in varied if name not in common)]
+    figure = new_figure(1.5 * (len(columns) + 1) + 0.6, 4.2)
     axes = figure.subplots()
-    heights = np.full((len(complete), len(varied) + 1), np.nan)
-    for column, name in enumerate(varied):
+    heights = np.full((len(complete), len(columns) + 1), np.nan)
+    accuracies = np.array([100 * place.outcome.accuracy for place in complete if place.outcome])
+    heights[:, 0], ends = _to_unit(accuracies, "{:.1f}", [])
+    _name_heights(axes, 0, ends)
+    for column, name in enumerate(columns, 1):
         having = [i for i, place in enumerate(complete) if name in place.params]
         x, labels = _coordinates([complete[i].params[name] for i in having], name)
-        scaled, ends = _to_unit(np.asarray(x, float), name, labels)
-        heights[having, column] = scaled
-        for height, text in ends:
-            axes.annotate(text, (column, height), (3, 0), "data", textcoords="offset points", fontsize=7, color=MUTED)
-    accuracies = np.array([place.outcome.accuracy for place in complete if place.outcome])
-    heights[:, -1], ends = _to_unit(100 * accuracies, "accuracy", [])
-    for height, text in ends:
-        axes.annotate(text, (len(varied), height), (3, 0), "data", textcoords="offset points", fontsize=7, color=MUTED)
+        heights[having, column], ends = _to_unit(np.asarray(x, float), "{:.2g}", labels, name in LOGARITHMIC)
+        _name_heights(axes, column, ends)
     good = _good(complete)
     for i in [*(i for i in range(len(complete)) if i not in good), *sorted(good)]:
         style: dict[str, Any] = {"color": GOOD, "alpha": 0.7} if i in good else {"color": OTHER, "alpha": 0.35}
-        axes.plot(range(len(varied) + 1), heights[i], linewidth=1, marker=".", markersize=3, **style)
-    quiet_axes(axes, "Blue: the best tenth. A recipe without a parameter has a gap there.", "", "")
+        axes.plot(range(len(columns) + 1), heights[i], linewidth=1, marker=".", markersize=3, **style)
+    quiet_axes(axes, "Blue: the best tenth", "", "")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=RULE)
-    axes.set_xticks(range(len(varied) + 1), [*map(_words, varied), "validation\naccuracy (%)"])
+    axes.set_xticks(range(len(columns) + 1), ["validation\naccuracy (%)", *map(_words, columns)])
     axes.set_yticks([])
-    axes.set_ylim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.08)
     axes.margins(x=0.06)
     headline(figure, title)
     return png(figure)
+
+
+def _name_heights(axes: Axes, column: int, ends: Sequence[tuple[float, str]]) -> None:
+    for height, text in ends:
+        at: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": INK}
+        axes.annotate(text, (column, height), (4, 3), **at)
 
 
 def _good(complete: Sequence[Attempt]) -> set[int]:
@@ -172,22 +178,16 @@ def _coordinates(values: Sequence[object], name: str) -> tuple[list[float], list
     return [float(known.index(value)) for value in values], [str(value) for value in known]
 
 
-def _to_unit(x: np.ndarray[Any, Any], name: str, labels: Sequence[str]) -> tuple[Any, list[tuple[float, str]]]:
+def _to_unit(
+    x: np.ndarray[Any, Any], form: str, labels: Sequence[str], logarithmic: bool = False
+) -> tuple[Any, list[tuple[float, str]]]:
     """Heights in [0, 1], and which heights are called what."""
     if labels:
         step = 1 / max(1, len(labels) - 1)
         return x * step, [(i * step, label) for i, label in enumerate(labels)]
-    drawn = np.log10(x) if name in LOGARITHMIC else x
+    drawn = np.log10(x) if logarithmic else x
     low, high = drawn.min(), drawn.max()
-    ends = (
-        [(0.0, f"{x.min():.2g}"), (1.0, f"{x.max():.2g}")]
-        if name != "accuracy"
-        else [
-            (0.0, f"{x.min():.1f}"),
-            (1.0, f"{x.max():.1f}"),
-        ]
-    )
-    return (drawn - low) / ((high - low) or 1.0), ends
+    return (drawn - low) / ((high - low) or 1.0), [(0.0, form.format(x.min())), (1.0, form.format(x.max()))]
 
 
 def _last_accuracy(place: Attempt) -> float | None:

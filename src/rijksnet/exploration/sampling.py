@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
@@ -26,12 +27,17 @@ class BySlot(BaseSampler):
     known by then, not on which process draws it or how often a study was interrupted.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
-        self._make, self._seed = make, seed
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int, balanced: int = 0) -> None:
+        """
+        Args:
+            balanced: the first so many slots try each value of a choice about equally often; by chance alone one may
+                not come up, and what is never tried is hardly ever chosen later.
+        """
+        self._make, self._seed, self._balanced = make, seed, balanced
         self._own = make(seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        state = np.random.SeedSequence([self._seed, trial.user_attrs.get(SLOT, trial.number)]).generate_state(1)
+        state = np.random.SeedSequence([self._seed, _slot(trial)]).generate_state(1)
         self._own = self._make(int(state[0]))
         self._own.before_trial(study, trial)
 
@@ -46,10 +52,19 @@ class BySlot(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        if _slot(trial) < self._balanced and isinstance(param_distribution, CategoricalDistribution):
+            choices = param_distribution.choices
+            block, place = divmod(_slot(trial), len(choices))
+            seeds = [self._seed, zlib.crc32(param_name.encode()), block]
+            return choices[np.random.default_rng(seeds).permutation(len(choices))[place]]
         return self._own.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._own.after_trial(study, trial, state, values)
+
+
+def _slot(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs.get(SLOT, trial.number))
 
 
 def sampler_of(exploration: Exploration) -> BaseSampler:
@@ -57,7 +72,7 @@ def sampler_of(exploration: Exploration) -> BaseSampler:
         "tpe": lambda seed: TPESampler(seed=seed, n_startup_trials=STARTUP),
         "random": lambda seed: RandomSampler(seed=seed),
     }
-    return BySlot(make[exploration.sampler], exploration.seed)
+    return BySlot(make[exploration.sampler], exploration.seed, STARTUP if exploration.sampler == "tpe" else 0)
 
 
 def pruner_of(exploration: Exploration) -> BasePruner:

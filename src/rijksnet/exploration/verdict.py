@@ -42,13 +42,16 @@ def _tried(study: Study) -> str:
 
 def _chosen(study: Study) -> str:
     selection, best = study.selection, study.best
+    again = ""
+    if selection["again"] != selection["accuracy"]:  # side by side and alone bfloat16 rounds otherwise
+        again = f" Trained once more, alone, it has {100 * selection['again']:.1f} %."
     return (
         f"Chosen on the validation split: trial {best['trial']}, {recipe(best)}. It has "
         f"{100 * selection['accuracy']:.1f} % of {selection['images']:,} validation images right, the fixed choice "
         f"({recipe(study.fixed)}) {100 * selection['fixed']:.1f} %. The best of {selection['trials']} flatters itself: "
         f"corrected for the selection it is worth {100 * selection['corrected']:.1f} %, a gain of "
         f"{_points(selection['gain'])} points (95 % interval {_points(selection['low'])} to "
-        f"{_points(selection['high'])})."
+        f"{_points(selection['high'])}).{again}"
     )
 
 

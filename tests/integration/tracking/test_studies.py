@@ -47,7 +47,7 @@ def study(trials: list[Trial]) -> Study:
         fixed=recipe | {"learning_rate": 0.001},
         best={"trial": 0, **recipe},
         selection={"trials": 2, "images": 4, "accuracy": 0.75, "fixed": 0.5, "corrected": 0.7, "gain": 0.2, "low": -0.1,
-                   "high": 0.4},
+                   "high": 0.4, "again": 0.75},
         test={"n": 10, "accuracy_a": 0.7, "accuracy_b": 0.6, "difference": 0.1, "low": -0.2, "high": 0.4, "p": 0.5},
         cost={"trials": 5e9, "fixed": 1e9, "seconds": 12.0},
         front=[],

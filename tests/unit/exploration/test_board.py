@@ -176,3 +176,11 @@ def test_a_storage_that_is_away_is_named_without_its_password(exploration: Make)
         opened(settings)
     assert "secret" not in str(told.value)
     assert "RIJKSNET_STUDIES" in str(told.value)
+
+
+def test_a_study_starts_with_every_value_of_a_choice(exploration: Make) -> None:
+    names = ["rmsprop", "sgd", "adam", "adamw"]
+    board, drawn = opened(exploration(), 8), Counter()
+    for trial in board.take(8):
+        drawn[trial.suggest_categorical("optimiser", names)] += 1
+    assert drawn == dict.fromkeys(names, 2)

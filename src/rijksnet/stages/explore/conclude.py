@@ -149,7 +149,7 @@ def _study(
         counts={**{str(state): n for state, n in states.items()}, "places": len(latest), "attempts": len(attempts)},
         fixed=subject.fixed.settings(),
         best={"trial": ranked[0].number, **choice.settings()},
-        selection=asdict(chosen),
+        selection={**asdict(chosen), "again": winner.validation.accuracy},
         test=asdict(test),
         cost={
             "trials": sum(one.cost for one in outcomes),
