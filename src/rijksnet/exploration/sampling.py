@@ -76,9 +76,9 @@ def sampler_of(exploration: Exploration) -> BaseSampler:
 
 
 def pruner_of(exploration: Exploration) -> BasePruner:
-    """None before an epoch or a few trials have been seen: there would be nothing to compare with."""
+    """None before three epochs or a few trials have been seen: there would be nothing to compare with."""
     if exploration.pruner == "median":
-        return MedianPruner(n_startup_trials=4, n_warmup_steps=1)
+        return MedianPruner(n_startup_trials=4, n_warmup_steps=2)
     if exploration.pruner == "halving":
         return SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
     return NopPruner()
