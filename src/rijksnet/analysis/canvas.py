@@ -42,9 +42,14 @@ def quiet_axes(axes: Axes, title: str, x: str, y: str) -> None:
 
 def whole_epochs(axes: Axes, epochs: int) -> None:
     """An axis of that many epochs, from 0, with ticks at whole ones."""
+    axes.set_xlim(-0.5, max(epochs - 0.5, 1))
+    whole_numbers(axes)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Ticks of the horizontal axis at whole numbers alone."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlim(-0.5, max(epochs - 0.5, 1))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from rijksnet.analysis.canvas import INK, MUTED, PALETTE, RULE, headline, new_figure, png, quiet_axes
+from rijksnet.analysis.canvas import INK, MUTED, PALETTE, RULE, headline, new_figure, png, quiet_axes, whole_numbers
 from rijksnet.exploration.board import Attempt
 from rijksnet.exploration.space import LOGARITHMIC
 
@@ -85,6 +85,7 @@ def _history(places: Sequence[Attempt], fixed: float, title: str) -> bytes:
         100 * fixed, color=FIXED, linewidth=1.2, linestyle="--", label=f"the fixed choice: {100 * fixed:.1f} %"
     )
     quiet_axes(axes, "Trials", "trial", "validation accuracy (%)")
+    whole_numbers(axes)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     headline(figure, title)
     return png(figure)

@@ -49,7 +49,8 @@ def _chosen(study: Study) -> str:
         f"Chosen on the validation split: trial {best['trial']}, {recipe(best)}. It has "
         f"{100 * selection['accuracy']:.1f} % of {selection['images']:,} validation images right, the fixed choice "
         f"({recipe(study.fixed)}) {100 * selection['fixed']:.1f} %. The best of "
-        f"{selection['trials']} complete ones flatters itself: corrected for the selection it is worth {100 * selection['corrected']:.1f} %, a gain of "
+        f"{selection['trials']} complete ones flatters itself: corrected for the selection it is worth "
+        f"{100 * selection['corrected']:.1f} %, a gain of "
         f"{_points(selection['gain'])} points (95 % interval {_points(selection['low'])} to "
         f"{_points(selection['high'])}).{again}"
     )
