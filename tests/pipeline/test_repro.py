@@ -198,3 +198,32 @@ def test_an_unknown_collection_is_told_with_those_there_are(reproduced: Project,
     said = reproduced.run("rijksnet", command, "louvre", check=False)
     assert "'louvre'" in said
     assert "miniature-antwerp" in said
+
+
+def test_a_study_s_recipe_is_adopted_and_the_run_says_where_it_is_from(reproduced: Project) -> None:
+    """And the stage `explore` makes studies where the parameters ask for them; by default there are none."""
+    assert "explore" not in reproduced.run("dvc", "stage", "list", "--all", "--name-only")
+    aside = reproduced.folder / ".work" / "before.db"
+    shutil.copyfile(reproduced.folder / "mlflow.db", aside)
+    key = "miniature-rijksmuseum/type/test_resnet/off_the_shelf-imagenet-seed0"
+    run, file = reproduced.folder / "runs" / key / "run.json", reproduced.folder / "params.yaml"
+    try:
+        asked = file.read_text(encoding="utf-8").replace(
+            "challenges: []\n  architectures: []\n  strategies: []",
+            "challenges: [type]\n  architectures: [test_resnet]\n  strategies: [off_the_shelf]",
+        )
+        file.write_text(asked.replace("    off_the_shelf: 200\n", "    off_the_shelf: 4\n"), encoding="utf-8")
+        assert reproduced.repro("explore") == {"explore@type-test_resnet-off_the_shelf"}
+        study = json.loads((reproduced.folder / "studies" / key / "study.json").read_text(encoding="utf-8"))
+        assert study["counts"]["places"] == 4
+        said = reproduced.run("rijksnet", "explore", *key.split("/")[:3], "off_the_shelf", "--adopt")
+        assert "training.recipe.off_the_shelf" in said
+        assert "off_the_shelf@type-test_resnet" in reproduced.repro("off_the_shelf@type-test_resnet")
+        assert json.loads(run.read_text(encoding="utf-8"))["params"]["study"] == study["name"]
+        winner = reproduced.folder / "studies" / key / "winner" / "weights.safetensors"
+        assert (run.parent / "weights.safetensors").read_bytes() == winner.read_bytes()
+    finally:
+        reproduced.git("checkout", "params.yaml", "dvc.lock")
+        reproduced.run("dvc", "checkout", "--force")
+        shutil.copyfile(aside, reproduced.folder / "mlflow.db")
+    assert json.loads(run.read_text(encoding="utf-8"))["params"]["study"] == ""
