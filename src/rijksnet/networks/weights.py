@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from rijksnet.errors import WeightsError
 from rijksnet.files import replacing
-from rijksnet.protocol import BatchNorm
+
+if TYPE_CHECKING:  # a model that is served needs no parameters
+    from rijksnet.protocol import BatchNorm
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same
 #: weights should be the same bytes.

@@ -46,7 +46,7 @@ def fit_heads(
     compute: Compute,
     done: Callable[[int], None] = lambda _: None,
 ) -> list[Head]:
-    """Train a layer by each recipe; layers with the same batch size train side by side.
+    """Train a layer by each recipe; layers with the same batches train side by side.
 
     Args:
         train: inputs float32 (N, F).
@@ -56,13 +56,17 @@ def fit_heads(
     heads = [Head(recipe) for recipe in recipes]
     features = train.inputs.shape[1]
     chunk = max(1, AT_ONCE // (classes * (features + 1)))
-    sizes = sorted({recipe.batch_size for recipe in recipes})
-    for size in sizes:
+    for batches in sorted({_batches(recipe) for recipe in recipes}):
         # layers of one optimiser stand together, so that its step is one for all of them
-        alike = sorted((h for h in heads if h.recipe.batch_size == size), key=lambda h: h.recipe.optimiser.name)
+        alike = sorted((h for h in heads if _batches(h.recipe) == batches), key=lambda h: h.recipe.optimiser.name)
         for start in range(0, len(alike), chunk):
             _Stack(alike[start : start + chunk], train, validation, classes, seed, compute).fit(done)
     return heads
+
+
+def _batches(recipe: protocol.Recipe) -> tuple[int, bool]:
+    """What divides an epoch."""
+    return recipe.batch_size, recipe.drop_last
 
 
 class _Stack:
@@ -92,9 +96,8 @@ class _Stack:
     def fit(self, done: Callable[[int], None]) -> None:
         epoch = 0
         while self.going:
-            recipe = self.going[0].recipe  # batch size, dropped remainder and epochs at most are common to all
             started = time.perf_counter()
-            losses, accuracies, seen = self._train_epoch(recipe, epoch)
+            losses, accuracies, seen = self._train_epoch(epoch)
             rate = seen / (time.perf_counter() - started)
             validation_losses, hits = self._validate()
             now = time.time_ns() // 1_000_000
@@ -105,7 +108,7 @@ class _Stack:
                     continue
                 measured = (losses[k], accuracies[k], validation_losses[k], float(hits[k].mean()))
                 head.history.append(Epoch(epoch, now, *measured, rate))
-                so_far = [one.validation_loss for one in head.history]
+                recipe, so_far = head.recipe, [one.validation_loss for one in head.history]
                 if recipe.tested_weights == "last" or protocol.best_epoch(so_far) == epoch:
                     head.hits = hits[k]
                 if epoch + 1 < recipe.max_epochs and not protocol.should_stop(so_far, recipe.patience):
@@ -114,10 +117,10 @@ class _Stack:
             epoch += 1
             done(epoch)
 
-    def _train_epoch(self, recipe: protocol.Recipe, epoch: int) -> tuple[list[float], list[float], int]:
+    def _train_epoch(self, epoch: int) -> tuple[list[float], list[float], int]:
         """Mean loss and accuracy of each layer as seen while it trained; images seen."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train_bf))
-        batches = batches_of(order, recipe.batch_size, recipe.drop_last)
+        batches = batches_of(order, *_batches(self.going[0].recipe))
         losses = torch.zeros(len(self.going), device=self.compute.device)
         hits = torch.zeros_like(losses)
         update = _Update(self.going, self.compute)

@@ -39,8 +39,9 @@ def _quiet_and_alone() -> Iterator[None]:
 def _nothing_outlives_a_power_cut() -> Iterator[None]:
     """SQLite does not wait for the disk: three quarters of the time that it takes to make a store."""
 
-    def relax(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
+    def relax(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     event.listen(Engine, "connect", relax)
     yield

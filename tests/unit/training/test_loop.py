@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet.errors import TrainingError
-from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe
+from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe, optimiser
 from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
 from rijksnet.training.loop import Examples, batches_of, fit, load, make_optimiser, predict
@@ -249,10 +249,12 @@ def test_half_precision_computes_in_bfloat16_and_keeps_weights_and_losses_in_flo
 @pytest.mark.parametrize(
     ("settings", "torchs"),
     [
-        (SGD_AS_WRITTEN, partial(torch.optim.SGD, lr=1e-3, momentum=0.9, nesterov=True)),
-        (RMSPROP, partial(torch.optim.RMSprop, lr=1e-3, alpha=0.9, eps=1e-8)),
+        (SGD_AS_WRITTEN, partial(torch.optim.SGD, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=0.0)),
+        (RMSPROP, partial(torch.optim.RMSprop, lr=1e-3, alpha=0.9, eps=1e-8, weight_decay=0.0)),
+        (optimiser("adam", 1e-3, 0.0, 0.0), partial(torch.optim.Adam, lr=1e-3, eps=1e-8, weight_decay=0.0)),
+        (optimiser("adamw", 1e-3, 0.0, 0.0), partial(torch.optim.AdamW, lr=1e-3, eps=1e-8, weight_decay=0.0)),
     ],
-    ids=["sgd", "rmsprop"],
+    ids=["sgd", "rmsprop", "adam", "adamw"],
 )
 def test_optimisers_are_torchs_own(settings: Optimiser, torchs: Callable[..., torch.optim.Optimizer]) -> None:
     found = []
