@@ -151,13 +151,13 @@ def train(chosen: argparse.Namespace, task: Sequence[Any]) -> dict[str, Any]:
     if how.startswith("plain"):
         history, answers = by_plain(chosen, data, seed, constants, how == "plain")
     else:
-        own = loop.batches_of
-        if how == "rijksnet-small":
-            loop.batches_of = small
+        own = loop.batches_of, loop.batch_norms
+        if how == "rijksnet-small":  # which the loop would refuse where one image is left alone
+            loop.batches_of, loop.batch_norms = small, lambda _: []
         try:
             history, answers = by_rijksnet(chosen, data, int(data["train"].labels.max()) + 1, seed, constants)
         finally:
-            loop.batches_of = own
+            loop.batches_of, loop.batch_norms = own
     best = min(range(len(history)), key=lambda epoch: history[epoch][2])
     right = {split: float((answers[split] == data[split].labels).mean()) for split in data}
     values = (challenge, remainder, constants, how, seed, len(data["train"]), best, right["test"], right["validation"],
