@@ -53,13 +53,13 @@ def _show(params: Params, address: str) -> None:
     console.print(f"[bold]MLflow UI[/] {address}")
     store = mlflow_store.open_store(params.tracking)
     experiments = store.client.search_experiments(order_by=["name ASC"])
-    prepared = [one for one in experiments if views.VIEW + views.VIEWS[0].id in one.tags]
+    prepared = [(one, found) for one in experiments if (found := views.prepared(one.tags))]
     if not prepared:
         console.print("it has no run of this project yet: `rijksnet publish` brings them there from the records")
-    for experiment in prepared:
+    for experiment, found in prepared:
         console.print(f"\n{experiment.name}")
-        for view in views.VIEWS:
-            console.print(f"  {view.name:<22} {view.address(address, experiment.experiment_id)}")
+        for view in found:
+            console.print(f"  {view.name:<28} {view.address(address, experiment.experiment_id)}")
 
 
 def _check_port(host: str, port: int) -> None:

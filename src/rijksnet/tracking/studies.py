@@ -103,7 +103,8 @@ def _publish_trial(store: Store, experiment: str, run_id: str, study: Study, tri
     ended_ms = trial.ended_ms or study.ended_ms
     known = {name: value for name, value in measured.items() if value is not None}
     values = [*mlflow_store.epoch_metrics(trial.history), *mlflow_store.metrics(known, ended_ms)]
-    mlflow_store.log(store, made.info.run_id, dict(trial.params), values)
+    of = {"architecture": study.key.architecture, "strategy": study.key.strategy}
+    mlflow_store.log(store, made.info.run_id, {**of, **trial.params}, values)
     store.client.set_terminated(made.info.run_id, STATUS[trial.state], ended_ms)
 
 

@@ -64,6 +64,8 @@ def tags(collection: str, challenge: str, official_split: bool) -> dict[str, str
 
 #: What a study varies, and how its trials are judged.
 STUDY_PARAMS = {
+    "architecture": 110,
+    "strategy": 110,
     "optimiser": 95,
     "learning_rate": 110,
     "momentum": 95,
@@ -74,18 +76,13 @@ STUDY_PARAMS = {
     "unfrozen": 85,
     "layer_rate": 90,
 }
+#: Those that every trial has: the UI's parallel coordinates leave out a run that lacks one.
+OF_EVERY_TRIAL = ("optimiser", "learning_rate", "weight_decay", "label_smoothing", "batch_size", "pixels")
 STUDY_METRICS = {"tested/accuracy": 125, "tested/loss": 95, "run/cost": 95}
 
 
 def study_tags(collection: str, challenge: str) -> dict[str, str]:
     """All tags of an experiment that holds studies."""
-    made = _state(STUDY_PARAMS, STUDY_METRICS)
-    parallel = {**_parallel("tested/accuracy"), "selectedParams": [*STUDY_PARAMS]}
-    charts = _charts(Section("Where the good recipes lie", 1, [parallel]))
-    shown = (
-        View("rijksnet-trials", "Trials by validation accuracy", False, made),
-        View("rijksnet-recipes", "Where the good recipes lie", True, {**made, **charts, "runListHidden": True}),
-    )
     return {
         KIND: "custom_model_development",
         DESCRIPTION: (
@@ -95,7 +92,7 @@ def study_tags(collection: str, challenge: str) -> dict[str, str]:
             "the winner was chosen; the study's own run has `test/…` of it and of the paper's choice, measured once. "
             "**Views**, above the list of runs, opens the prepared comparisons."
         ),
-        **dict(view.tag(rank) for rank, view in enumerate(shown)),
+        **dict(view.tag(rank) for rank, view in enumerate(STUDY_VIEWS)),
     }
 
 
@@ -237,4 +234,17 @@ def _views() -> Iterator[View]:
     yield View("rijksnet-curves", "Learning curves", True, _state(**_charts(Section("Learning curves", 2, curves))))
 
 
-VIEWS = tuple(_views())
+def _study_views() -> Iterator[View]:
+    trials = _state(STUDY_PARAMS, STUDY_METRICS)
+    yield View("rijksnet-trials", "Trials by validation accuracy", False, trials)
+    parallel = {**_parallel("tested/accuracy"), "selectedParams": [*OF_EVERY_TRIAL]}
+    charts = _charts(Section("Where the good recipes lie", 1, [parallel]))
+    yield View("rijksnet-recipes", "Where the good recipes lie", True, {**trials, **charts, "runListHidden": True})
+
+
+VIEWS, STUDY_VIEWS = tuple(_views()), tuple(_study_views())
+
+
+def prepared(tags: Mapping[str, str]) -> list[View]:
+    """Those of the views that an experiment with these tags has."""
+    return [view for view in (*VIEWS, *STUDY_VIEWS) if VIEW + view.id in tags]

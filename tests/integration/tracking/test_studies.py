@@ -117,7 +117,8 @@ def test_a_pruned_trial_is_marked_as_such_and_not_failed(store: Store, params: P
     }
     assert trials["1"].data.tags["reason"] == "given up after epoch 1"
     first = trials["0"]
-    assert first.data.params == {"optimiser": "sgd", "learning_rate": "0.0123456789", "batch_size": "16"}
+    of = {"architecture": "test_resnet", "strategy": "fine_tuning"}
+    assert first.data.params == of | {"optimiser": "sgd", "learning_rate": "0.0123456789", "batch_size": "16"}
     assert first.data.metrics["tested/accuracy"] == 0.75
     assert "tested/accuracy" not in trials["1"].data.metrics
     history = store.client.get_metric_history(first.info.run_id, "validation/accuracy")
