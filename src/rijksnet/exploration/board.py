@@ -231,10 +231,13 @@ class Board:
 
     def places(self) -> list[Attempt]:
         """The last attempt at each place, by place."""
-        latest: dict[int, Attempt] = {}
-        for attempt in self.attempts():
-            latest[attempt.slot] = attempt
-        return [latest[slot] for slot in sorted(latest)]
+        return latest(self.attempts())
+
+
+def latest(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The last of the attempts at each place, by place."""
+    found = {attempt.slot: attempt for attempt in attempts}
+    return [found[slot] for slot in sorted(found)]
 
 
 def is_over(places: Sequence[Attempt]) -> bool:

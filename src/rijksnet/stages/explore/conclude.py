@@ -18,7 +18,7 @@ from rijksnet.analysis.significance import paired_test
 from rijksnet.data import labelled
 from rijksnet.errors import ExplorationError, RecordError
 from rijksnet.exploration import adopt, plots, selection
-from rijksnet.exploration.board import Attempt, Board, is_over
+from rijksnet.exploration.board import Attempt, Board, is_over, latest
 from rijksnet.exploration.space import Choice, suggest
 from rijksnet.files import replacing
 from rijksnet.paths import PARAMS, RecordPaths, StudyPaths
@@ -74,11 +74,11 @@ def _conclude(subject: Subject, board: Board, at: StudyPaths, ranked: Sequence[A
         )
     }
     board.study.set_user_attr(RECORDS, {f"winner {winner.number}": digests["winner"], "fixed ": digests["fixed"]})
-    attempts, places = board.attempts(), board.places()
+    attempts = board.attempts()
     trials = [_row(attempt) for attempt in attempts if attempt.state not in ("waiting", "running")]
     adopt.write(PARAMS, subject.strategy, choice, at.adopted)
     chosen = _selection(subject, at, ranked)
-    for name, picture in plots.pictures(board.study, places, chosen.fixed, subject.name).items():
+    for name, picture in plots.pictures(board.study, latest(attempts), chosen.fixed, subject.name).items():
         with replacing(at.root / name) as partial:
             partial.write_bytes(picture)
     study = _study(subject, at, ranked, choice, attempts, chosen, opened, digests)
@@ -133,8 +133,8 @@ def _study(
 ) -> Study:
     winner, fixed = load_run(at.winner.root), load_run(at.fixed.root)
     test = paired_test(winner.correct(), fixed.correct())
-    latest = {attempt.slot: attempt for attempt in attempts}.values()
-    states = Counter(place.state for place in latest)
+    places = latest(attempts)
+    states = Counter(place.state for place in places)
     of_fixed = len(subject.data[protocol.TRAIN]) * _cost_of_fixed(subject) * fixed.epochs
     outcomes = [attempt.outcome for attempt in attempts if attempt.outcome]
     times = [moment for attempt in attempts for moment in (attempt.started, attempt.ended) if moment]
@@ -146,7 +146,7 @@ def _study(
         started_ms=_ms(min(times)) or 0,
         ended_ms=_ms(max(times)) or 0,
         exploration=exploration.model_dump(exclude={"storage", "challenges", "architectures", "strategies"}),
-        counts={**{str(state): n for state, n in states.items()}, "places": len(latest), "attempts": len(attempts)},
+        counts={**{str(state): n for state, n in states.items()}, "places": len(places), "attempts": len(attempts)},
         fixed=subject.fixed.settings(),
         best={"trial": ranked[0].number, **choice.settings()},
         selection={**asdict(chosen), "again": winner.validation.accuracy},

@@ -100,7 +100,10 @@ def subject_of(params: Params, key: RunKey) -> Subject:
 def _weights(key: RunKey) -> Any:
     file = paths.initial_weights(key)
     if not file.is_file():
-        raise ExplorationError(f"{file} is not there, which the trials start from: `dvc repro` makes it first")
+        raise ExplorationError(
+            f"{file} is not there, which the trials start from: `dvc repro` makes it, if `architectures` in "
+            f"{paths.PARAMS} names {key.architecture!r}"
+        )
     return file
 
 
