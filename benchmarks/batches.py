@@ -71,7 +71,7 @@ def by_rijksnet(chosen: argparse.Namespace, data: dict[str, Examples], classes: 
     batch_norm = protocol.KERAS_BATCH_NORM if constants == "keras" else None
     design = Design(chosen.architecture, chosen.options, chosen.mean, chosen.std).normalising(batch_norm)
     torch.manual_seed(seed)
-    network = Network(design, classes, "pretrained")
+    network = Network(design, classes, "pretrained").to(chosen.compute.device)
     if batch_norm is not None:
         set_momentum(network, batch_norm.momentum)
     weights.load_backbone(network.backbone, load_file(chosen.weights), chosen.weights)
@@ -99,8 +99,8 @@ class Plain(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d) and constants == "keras":
                 layer.momentum, layer.eps = 0.01, 1e-3
-        self.mean = torch.tensor(chosen.mean).view(3, 1, 1)
-        self.std = torch.tensor(chosen.std).view(3, 1, 1)
+        self.register_buffer("mean", torch.tensor(chosen.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(chosen.std).view(3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = (pixels.permute(0, 3, 1, 2) / 255 - self.mean) / self.std
@@ -108,12 +108,13 @@ class Plain(nn.Module):
 
 
 def by_plain(chosen: argparse.Namespace, data: dict[str, Examples], seed: int, constants: str, even: bool) -> Any:
+    device = chosen.compute.device
     tensors = {
-        split: (torch.from_numpy(np.array(one.inputs[one.rows])), torch.from_numpy(one.labels))
+        split: (torch.from_numpy(np.array(one.inputs[one.rows])).to(device), torch.from_numpy(one.labels).to(device))
         for split, one in data.items()
     }
     torch.manual_seed(seed)
-    model = Plain(chosen, int(tensors["train"][1].max()) + 1, constants).to(memory_format=torch.channels_last)
+    model = Plain(chosen, int(tensors["train"][1].max()) + 1, constants).to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, nesterov=True)
     history, kept = [], {}
 
@@ -141,7 +142,7 @@ def by_plain(chosen: argparse.Namespace, data: dict[str, Examples], seed: int, c
             kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         history.append((right / len(x), accuracy, loss))
     model.load_state_dict(kept)
-    return history, {split: answers(split).argmax(1).numpy() for split in tensors}
+    return history, {split: answers(split).argmax(1).cpu().numpy() for split in tensors}
 
 
 def train(chosen: argparse.Namespace, task: Sequence[Any]) -> dict[str, Any]:
@@ -175,11 +176,10 @@ def there(out: Path) -> set[tuple[str, ...]]:
 
 def tasks(chosen: argparse.Namespace) -> Iterator[Sequence[Any]]:
     done = there(chosen.out)
-    for task in itertools.product(
-        chosen.challenges, chosen.remainders, chosen.constants, chosen.how, range(chosen.seeds)
-    ):
-        if tuple(map(str, task)) not in done:
-            yield task
+    for seed in range(chosen.seeds):  # so that what is there after a while has all cases
+        for case in itertools.product(chosen.challenges, chosen.remainders, chosen.constants, chosen.how):
+            if tuple(map(str, (*case, seed))) not in done:
+                yield *case, seed
 
 
 def main() -> None:
@@ -198,13 +198,14 @@ def main() -> None:
     parser.add_argument("--remainders", type=int, nargs="+", default=[0, 1, 2, 4, 16, 31])
     parser.add_argument("--constants", nargs="+", default=["own"], choices=["own", "keras"])
     parser.add_argument("--how", nargs="+", default=["rijksnet", "rijksnet-small", "plain", "plain-small"])
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("batches.csv"))
     chosen = parser.parse_args()
     chosen.weights, chosen.out = chosen.weights.resolve(), chosen.out.resolve()
     chosen.options = {"pad_type": chosen.pad_type} if chosen.pad_type else {}
-    bf16 = has_native_bf16("cpu")
-    chosen.compute = Compute(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)
+    bf16 = has_native_bf16(chosen.device)
+    chosen.compute = Compute(torch.device(chosen.device), torch.bfloat16 if bf16 else torch.float32)
     torch.set_num_threads(chosen.threads)
     os.chdir(chosen.project)
     for task in tasks(chosen):

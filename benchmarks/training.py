@@ -1,5 +1,5 @@
 """Fine tuning as `rijksnet` does it (bf16 where native, channels last, pixels straight from disk order) against a plain
-float32 loop over NCHW tensors, in the same run: python benchmarks/training.py [ARCHITECTURE] [SIDE]
+float32 loop over NCHW tensors, in the same run: python benchmarks/training.py [ARCHITECTURE] [SIDE] [cpu|cuda]
 """
 
 from __future__ import annotations
@@ -19,30 +19,32 @@ import torch.nn.functional as F
 from rijksnet import protocol
 from rijksnet.exploration_params import Recipes
 from rijksnet.networks.architectures import Network, design_as_published, timm_name
-from rijksnet.params import BatchNorm, MaxEpochs, Pixels, Training
+from rijksnet.params import BatchNorm, Device, MaxEpochs, Pixels, Training
 from rijksnet.training import compute
 from rijksnet.training.loop import Examples, fit, make_optimiser
 
 CLASSES, IMAGES, ROUNDS = 20, 640, 3
 
-TRAINING = Training(
-    protocol="as_written",
-    pixels=Pixels(off_the_shelf="unit", fine_tuning="unit"),
-    recipe=Recipes(off_the_shelf=None, fine_tuning=None),
-    batch_norm=BatchNorm(constants="own", frozen="running"),
-    precision="auto",
-    device="cpu",
-    max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=ROUNDS),
-    seed=0,
-)
+
+def training_on(device: Device) -> Training:
+    return Training(
+        protocol="as_written",
+        pixels=Pixels(off_the_shelf="unit", fine_tuning="unit"),
+        recipe=Recipes(off_the_shelf=None, fine_tuning=None),
+        batch_norm=BatchNorm(constants="own", frozen="running"),
+        precision="auto",
+        device=device,
+        max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=ROUNDS),
+        seed=0,
+    )
 
 
-def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> float:
+def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray, device: Device) -> float:
     """Images per second of a float32 loop over ready tensors, the best of the rounds."""
-    model = timm.create_model(timm_name(architecture), num_classes=CLASSES).train()
+    model = timm.create_model(timm_name(architecture), num_classes=CLASSES).train().to(device)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, nesterov=True)
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div(255)
-    targets = torch.from_numpy(labels)
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div(255).to(device)
+    targets = torch.from_numpy(labels).to(device)
     best = 0.0
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -52,15 +54,18 @@ def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> float:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        loss.item()  # a GPU works on after it was asked
         best = max(best, IMAGES / (time.perf_counter() - started))
     return best
 
 
-def ours(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> tuple[float, compute.Compute]:
+def ours(
+    architecture: str, pixels: np.ndarray, labels: np.ndarray, training: Training
+) -> tuple[float, compute.Compute]:
     """Images per second of the training loop, the best of as many epochs."""
-    computed = compute.choose(TRAINING)
-    model = Network(design_as_published(architecture), CLASSES, "unit")
-    recipe = protocol.recipe("fine_tuning", TRAINING)
+    computed = compute.choose(training)
+    model = Network(design_as_published(architecture), CLASSES, "unit").to(computed.device)
+    recipe = protocol.recipe("fine_tuning", training)
     train = Examples(pixels, np.arange(IMAGES), labels)
     few = Examples(pixels, np.arange(protocol.BATCH_SIZE), labels[: protocol.BATCH_SIZE])
     epochs = fit(model, make_optimiser(model, recipe.optimiser), train, few, recipe, 0, computed)
@@ -70,11 +75,12 @@ def ours(architecture: str, pixels: np.ndarray, labels: np.ndarray) -> tuple[flo
 def main() -> None:
     architecture = sys.argv[1] if len(sys.argv) > 1 else "test_resnet"
     side = int(sys.argv[2]) if len(sys.argv) > 2 else 64
+    training = training_on(sys.argv[3] if len(sys.argv) > 3 else "cpu")
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
     labels = random.integers(0, CLASSES, IMAGES)
-    baseline = plain(architecture, pixels, labels)
-    speed, computed = ours(architecture, pixels, labels)
+    baseline = plain(architecture, pixels, labels, training.device)
+    speed, computed = ours(architecture, pixels, labels, training)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{architecture} at {side} px: plain float32 {baseline:.0f} images/s, rijksnet ({computed}) {speed:.0f}, "

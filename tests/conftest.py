@@ -26,10 +26,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before torch is imported: networks this small lose more to threads that wait for each other than they gain.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+#: What `training.device` is in tests: `RIJKSNET_TEST_DEVICE=cuda` runs tests/numerics on a GPU.
+DEVICE = os.environ.get("RIJKSNET_TEST_DEVICE", "cpu")
+
 
 @pytest.fixture
 def content() -> Content:
-    """What a params file holds: three drawn collections, `test_resnet` at 32 px on the processor, a few epochs.
+    """What a params file holds: three drawn collections, `test_resnet` at 32 px on `DEVICE`, a few epochs.
 
     Each test has its own, to change at will.
     """
@@ -61,7 +64,7 @@ def content() -> Content:
             "recipe": {"off_the_shelf": None, "fine_tuning": None},
             "batch_norm": {"constants": "own", "frozen": "running"},
             "precision": "fp32",
-            "device": "cpu",
+            "device": DEVICE,
             "max_epochs": {"off_the_shelf": 20, "fine_tuning": 4},
             "seed": 0,
         },

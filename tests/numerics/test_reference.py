@@ -159,7 +159,7 @@ def made(key: RunKey, classes: int) -> tuple[Tensor, nn.Module, Any]:
     return torch.from_numpy(np.load(CollectionPaths("source").pixels_of_size(32))), model, optimiser
 
 
-def reference(data: dict[RunKey, Splits], start: dict[str, Tensor], bf16: bool, batches: Batches = even) -> Left:
+def reference(params: Params, data: dict[RunKey, Splits], start: dict[str, Tensor], batches: Batches = even) -> Left:
     """The paper's training, written out: one softmax layer a task, side by side."""
     splits = list(data.values())
     classes, tasks = [len(one["train"].classes) for one in splits], range(len(splits))
@@ -167,10 +167,12 @@ def reference(data: dict[RunKey, Splits], start: dict[str, Tensor], bf16: bool, 
     counts = (labels >= 0).sum(0)
     inputs, model, optimiser = made(next(iter(data)), sum(classes))
     model.load_state_dict(start)
+    device = params.training.device
+    model.to(device)
 
     def logits(rows: np.ndarray) -> Sequence[Tensor]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return model(inputs[rows]).float().split(classes, 1)
+        with torch.autocast(device, torch.bfloat16, enabled=params.training.precision == "bf16"):
+            return model(inputs[rows].to(device)).float().cpu().split(classes, 1)
 
     def used(split: str, task: int) -> tuple[float, float]:
         model.eval()
@@ -204,7 +206,7 @@ def reference(data: dict[RunKey, Splits], start: dict[str, Tensor], bf16: bool, 
         history.append([(losses[task], right[task], *validation[task]) for task in tasks])
         validated.append(sum(loss for loss, _ in validation))
         if validated[-1] == min(validated):
-            best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            best = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     model.load_state_dict(best)
     return Left(np.array(history).swapaxes(0, 1), np.array([used("test", task)[1] for task in tasks]), best)
 
@@ -242,7 +244,7 @@ def test_a_training_is_that_of_a_plain_loop(
     params, data = prepared(tiny_params, strategy, precision), data_of(strategy, n)
     carry_out(params, data)
     whole = left_by(data)
-    plain = reference(data, start, precision == "bf16")
+    plain = reference(params, data, start)
     assert not differ(whole, plain, data, precision)
     if precision == "fp32":
         np.testing.assert_allclose(whole.right, plain.right, atol=1e-6)
@@ -290,5 +292,5 @@ def test_a_small_last_batch_would_be_seen(n: int, precision: str, tiny_params: M
     """So that the tests above can fail."""
     params, data = prepared(tiny_params, "fine_tuning", precision), data_of("fine_tuning", n)
     carry_out(params, data)
-    plain = reference(data, start, precision == "bf16", with_a_small_last_one)
+    plain = reference(params, data, start, with_a_small_last_one)
     assert differ(left_by(data), plain, data, precision)

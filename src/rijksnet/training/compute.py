@@ -43,6 +43,7 @@ def choose(training: Training) -> Compute:
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch's compiler: 1.7 s
     # nothing here reads uninitialised memory, and filling it takes time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False  # by default convolutions in float32 keep 10 of their factors' 23 bits
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     name = training.device if training.device != "auto" else next(name for name, is_there in there.items() if is_there)
     if not there[name]:
