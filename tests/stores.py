@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from helpers import COLLECTION, KEY
+from rijksnet.files import md5_of
 from rijksnet.paths import RecordPaths
 from rijksnet.tracking.mlflow_store import Store
 
@@ -38,8 +39,15 @@ stages:
     - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
     - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
     outs:
-    - {{path: runs/{KEY}/run.json, hash: md5, md5: a0ad5678901234567890123456789012}}
+    - {{path: runs/{KEY}/run.json, hash: md5, md5: THE_MD5}}
 """
+
+
+def write_lock(folder: Path = Path()) -> str:
+    """Write the dvc.lock of the stage that made the record of `KEY`, which lies there; the md5 of its run.json."""
+    md5 = md5_of(folder / RecordPaths.of(KEY).run)
+    (folder / "dvc.lock").write_text(LOCK.replace("THE_MD5", md5))
+    return md5
 
 
 def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.db") -> None:

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+#: What may stand in paths, DVC's keys, shell commands, experiments' and models' names alike.
+NAME, PLAINLY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", "60 at most of the letters a to z, digits, - and _"
+ARCHITECTURE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+
+
+def _named(value: str, pattern: str, allowed: str) -> str:
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{value!r} is no name: it may have {allowed}, and begins with a letter or digit")
+    return value
+
+
+#: A collection's name. A museum's own name, with all its letters, may stand in titles and records.
+Name = Annotated[str, AfterValidator(lambda value: _named(value, NAME, PLAINLY))]
+#: A network's name; timm knows which of them there are.
+Architecture = Annotated[
+    str, AfterValidator(lambda value: _named(value, ARCHITECTURE, "letters a to z, digits, ., - and _"))
+]
 
 Rule = Literal["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
 DAY = r"^\d{4}-\d{2}-\d{2}$"

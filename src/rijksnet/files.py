@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all: written under a temporary name beside their own, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name beside their own, then renamed.
+
+Never written in place: what stands there may be a link into DVC's cache, whose content its name promises.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 
@@ -40,3 +44,9 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes: its content identity."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """Hex md5 of a file's bytes: what DVC names it by."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

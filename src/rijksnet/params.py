@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from rijksnet.collection_params import Collection, Frozen
+from rijksnet.collection_params import Architecture, Collection, Frozen, Name
 from rijksnet.errors import ParamsError
 from rijksnet.exploration_params import Exploration, Recipes
 
@@ -32,11 +32,13 @@ class Source(Frozen):
 class Target(Frozen):
     collection: str = Field(description="the collection that weights are transferred to")
     challenges: list[Challenge] = Field(description="challenges to run on it; an empty list leaves the transfer out")
-    architectures: list[str] = Field(description="architectures to transfer; an empty list leaves the transfer out")
+    architectures: list[Architecture] = Field(
+        description="architectures to transfer; an empty list leaves the transfer out"
+    )
 
 
 class Scratch(Frozen):
-    architecture: str = Field(description="architecture trained from random weights (paper: inception_v3)")
+    architecture: Architecture = Field(description="architecture trained from random weights (paper: inception_v3)")
     challenges: list[Challenge] = Field(description="source challenges it is trained on; an empty list leaves it out")
 
 
@@ -44,7 +46,7 @@ class Pretrain(Frozen):
     """How θ is made where it cannot be downloaded: training from random weights on photographs."""
 
     collection: str = Field(description="the collection of photographs, classified by `type`")
-    architectures: list[str] = Field(description="architectures whose θ is trained here")
+    architectures: list[Architecture] = Field(description="architectures whose θ is trained here")
     learning_rate: float = Field(gt=0, description="SGD learning rate (the paper fixes none for this step)")
     max_epochs: int = Field(ge=1, description="epochs at most")
 
@@ -52,8 +54,8 @@ class Pretrain(Frozen):
 class Imagenet(Frozen):
     """Where θ comes from; every architecture stands in exactly one of the three lists."""
 
-    timm: list[str] = Field(description="architectures whose ImageNet weights timm downloads")
-    file: dict[str, str] = Field(description="architecture: path of a safetensors file")
+    timm: list[Architecture] = Field(description="architectures whose ImageNet weights timm downloads")
+    file: dict[Architecture, str] = Field(description="architecture: path of a safetensors file")
     pretrain: Pretrain = Field(description="θ trained here on photographs")
 
 
@@ -106,7 +108,7 @@ class Seeds(Frozen):
     further: list[Annotated[int, Field(ge=0)]] = Field(description="seeds beside training.seed; empty: none")
     source_challenges: list[Challenge] = Field(description="challenges repeated on the source")
     target_challenges: list[Challenge] = Field(description="challenges repeated on the target")
-    architectures: list[str] = Field(description="architectures repeated")
+    architectures: list[Architecture] = Field(description="architectures repeated")
 
 
 class Evidence(Frozen):
@@ -115,11 +117,11 @@ class Evidence(Frozen):
     challenges: list[Challenge] = Field(
         description="source challenges with other classifiers (footnote 7), probes of every depth and saliency maps"
     )
-    architectures: list[str] = Field(description="architectures of these and of `common_classes`")
+    architectures: list[Architecture] = Field(description="architectures of these and of `common_classes`")
     common_classes: list[Challenge] = Field(
         description="target challenges repeated on only the classes that the source has too"
     )
-    multi_task: list[str] = Field(
+    multi_task: list[Architecture] = Field(
         description="architectures of which one network for all three challenges is put against three single ones"
     )
     objects: int = Field(ge=2, description="test objects whose saliency maps are measured; the first of them are shown")
@@ -137,11 +139,11 @@ class Tracking(Frozen):
 class Params(Frozen):
     """Everything in params.yaml."""
 
-    collections: dict[str, Collection] = Field(description="the collections, by name")
+    collections: dict[Name, Collection] = Field(description="the collections, by name")
     drawn: list[str] = Field(description="the collections with reader `miniature`: DVC cannot pick them out itself")
     source: Source = Field(description="what the first part of the experiment runs on")
     target: Target = Field(description="what the second part, transfer, runs on")
-    architectures: list[str] = Field(
+    architectures: list[Architecture] = Field(
         min_length=1, description="`vgg19`, `inception_v3`, `xception`, `resnet50`, or any timm model name"
     )
     input_size: Annotated[int, Field(ge=16, le=1024)] | Literal["native"] = Field(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rijksnet.errors import TrainingError
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.stages import job, train
 from rijksnet.stages.features import features
-from rijksnet.tracking import record
+from rijksnet.tracking import lineage, record
 from rijksnet.training import loop
 from rijksnet.training.checkpoint import Checkpoint
 
@@ -122,6 +126,77 @@ def test_a_checkpoint_of_other_settings_is_ignored(
     resumed = carry_out(other, key)
     assert trained == list(range(change.get("epochs", EPOCHS)))
     assert carry_out(other, key) == resumed
+
+
+CHECKPOINT = Path(".checkpoints", RecordPaths.of(KEYS[1]).root, "checkpoint.pt")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_a_torn_checkpoint_is_told_and_the_run_begins_again(
+    kept: float, tiny_params: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params, key = short(tiny_params), KEYS[1]
+    whole = carry_out(params, key)
+    kill(params, key, 2, monkeypatch)
+    content = CHECKPOINT.read_bytes()
+    CHECKPOINT.write_bytes(content[: int(len(content) * kept)])
+    trained = epochs_trained(monkeypatch)
+    assert carry_out(params, key) == whole
+    assert trained == list(range(EPOCHS))
+    assert f"is trained from its beginning: {CHECKPOINT} is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", ["pixels", "code"])
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_a_run_is_not_resumed_with_other_data_or_code(
+    changed: str, tiny_params: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params, key = short(tiny_params), KEYS[1]
+    kill(params, key, 2, monkeypatch)
+    if changed == "pixels":
+        file = CollectionPaths("source").pixels_of_size(32)
+        pixels = np.load(file)
+        pixels[np.load(file).shape[0] // 2] //= 2
+        np.save(file, pixels)
+    else:
+        origin = lineage.origin()
+        monkeypatch.setattr(lineage, "origin", lambda: origin | {"code": "0" * 64})
+    trained = epochs_trained(monkeypatch)
+    carry_out(params, key)
+    assert trained == list(range(EPOCHS))
+    assert "is of other settings, other data or other code" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("every_epoch_is_saved")
+def test_large_pixels_are_told_by_their_file(tiny_params: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, key = short(tiny_params), KEYS[1]
+    monkeypatch.setattr(job, "READ_AT_ONCE", 0)
+    kill(params, key, 2, monkeypatch)
+    trained = epochs_trained(monkeypatch)
+    file = CollectionPaths("source").pixels_of_size(32)
+    shutil.copyfile(file, "copy.npy")
+    Path("copy.npy").replace(file)
+    carry_out(params, key)
+    assert trained == list(range(EPOCHS))
+
+
+def test_two_processes_do_not_train_one_run(tiny_params: Make) -> None:
+    params, key = short(tiny_params), KEYS[1]
+    at = RecordPaths.of(key)
+    whole = carry_out(params, key)
+    train.network(params, key)
+    other = "import sys, filelock\nlock = filelock.FileLock(sys.argv[1])\nlock.acquire(); print(1, flush=True); sys.stdin.read()"
+    CHECKPOINT.parent.mkdir(parents=True)
+    command = [sys.executable, "-c", other, str(CHECKPOINT.with_name("lock"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        with pytest.raises(TrainingError, match=f"another process is training {key}"):
+            train.network(params, key)
+        assert record.read_run(at).files["weights.safetensors"]  # what is there stays
+        process.kill()
+    assert carry_out(params, key) == whole
 
 
 @pytest.mark.usefixtures("every_epoch_is_saved")

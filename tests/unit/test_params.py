@@ -532,3 +532,22 @@ def test_a_collection_is_split_for_what_is_asked_of_it(content: Content) -> None
 def test_pixels_are_packed_for_architectures_that_are_only_pretrained_too(content: Content) -> None:
     more = edited(content, {"imagenet.pretrain.architectures": ["test_vit", "test_resnet"]})
     assert Params.model_validate(more).all_architectures() == ["test_resnet", "test_vit"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "musée d'Orsay", "x;touch pwned;x", "$(id)", "-x", "", "a" * 61, "a.b"])
+def test_a_collection_s_name_is_one_that_paths_commands_and_mlflow_take(content: Content, name: str) -> None:
+    content["collections"][name] = content["collections"]["target"] | {"reader": "folders", "raw": "x"}
+    content["collections"][name].pop("museum"), content["collections"][name].pop("objects")
+    content["collections"][name].pop("seed")
+    with pytest.raises(ValidationError, match="is no name: it may have 60 at most of the letters a to z, digits"):
+        Params.model_validate(content)
+
+
+@pytest.mark.parametrize("where", ["architectures", "imagenet"])
+def test_an_architecture_s_name_is_one_too(content: Content, where: str) -> None:
+    if where == "architectures":
+        content["architectures"] = ["x;touch pwned"]
+    else:
+        content["imagenet"]["file"] = {"a b": "file.safetensors"}
+    with pytest.raises(ValidationError, match="is no name: it may have letters a to z, digits"):
+        Params.model_validate(content)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from rijksnet.cli import evidence, exploration, museums, results, stages  # noqa: F401  each adds its commands to the application
 from rijksnet.cli.app import app
+from rijksnet.cli.own_code import run_the_code_of
 
 
 def main() -> None:
@@ -17,6 +19,7 @@ def main() -> None:
     # times slower on a busy one (docs/decisions.md)
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        run_the_code_of(Path())
         app()
     except RijksNetError as error:
         print(f"error: {error}", file=sys.stderr)

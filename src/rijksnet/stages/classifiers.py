@@ -16,6 +16,7 @@ from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages import results
+from rijksnet.tracking import lineage
 from rijksnet.tracking.record import Predictions
 from rijksnet.training import classifiers as machines
 from rijksnet.training.features import Description, features_file, read_description
@@ -29,6 +30,7 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     The features are those of running statistics whatever `training.batch_norm.frozen` says: neither is trained through
     a network, and their records say so.
     """
+    origin = lineage.origin()
     of = (params.source.collection, challenge, architecture)
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
     forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)
@@ -37,12 +39,17 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     at = CollectionPaths(svm.collection)
     data = labelled.load(at.split(challenge), at.images)
     features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    _support_vector_machine(params, svm, data, features, description)
-    _random_forest(params, forest, data, features, description)
+    _support_vector_machine(params, svm, data, features, description, origin)
+    _random_forest(params, forest, data, features, description, origin)
 
 
 def _support_vector_machine(
-    params: Params, key: RunKey, data: Splits, features: NDArray[np.float32], description: Description
+    params: Params,
+    key: RunKey,
+    data: Splits,
+    features: NDArray[np.float32],
+    description: Description,
+    origin: dict[str, Any],
 ) -> None:
     """Its record holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
     at, started_ms = _begin(key)
@@ -65,11 +72,16 @@ def _support_vector_machine(
     results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
     own = {"C": svm.cost, "temperature": svm.temperature, "loss": "squared_hinge", "standardised": True}
     parameters = description.backbone_parameters + svm.weight.size + svm.bias.size
-    _complete(params, key, data, own, started_ms, parameters, description)
+    _complete(params, key, data, own, started_ms, parameters, description, origin)
 
 
 def _random_forest(
-    params: Params, key: RunKey, data: Splits, features: NDArray[np.float32], description: Description
+    params: Params,
+    key: RunKey,
+    data: Splits,
+    features: NDArray[np.float32],
+    description: Description,
+    origin: dict[str, Any],
 ) -> None:
     """Its record holds answers, but no weights: a forest is no network."""
     at, started_ms = _begin(key)
@@ -83,7 +95,7 @@ def _random_forest(
     answers = [_answers(split, data, part) for split, part in zip(held_out, parts, strict=True)]
     results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
     own = {"trees": machines.TREES, "nodes": forest.nodes, "max_features": "sqrt", "min_samples_leaf": 1}
-    _complete(params, key, data, own, started_ms, description.backbone_parameters, description)
+    _complete(params, key, data, own, started_ms, description.backbone_parameters, description, origin)
 
 
 def _begin(key: RunKey) -> tuple[RecordPaths, int]:
@@ -107,6 +119,7 @@ def _complete(
     started_ms: int,
     parameters: int,
     description: Description,
+    origin: dict[str, Any],
 ) -> None:
     from sklearn import __version__
 
@@ -126,4 +139,5 @@ def _complete(
         feature_size=description.feature_size,
         best_epoch=None,
         initial_weights=description.weights,
+        origin=origin,
     )

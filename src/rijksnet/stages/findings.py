@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rijksnet.files import replacing_folder, sha256_of
-from rijksnet.tracking import lineage
 
 
-def write(folder: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
-    """Replace the folder by these files and `<folder>.json`: `about`, where the code comes from, the files' digests."""
+def write(folder: Path, files: Mapping[str, bytes], about: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
+    """Replace the folder by these files and `<folder>.json`: `about`, the `lineage.origin()`, the files' digests."""
     with replacing_folder(folder) as part:
         for name, content in files.items():
             (part / name).write_bytes(content)
         digests = {name: sha256_of(part / name) for name in sorted(files)}
-        whole = {**about, "lineage": lineage.git_state() | lineage.environment(), "files": digests}
+        whole = {**about, "lineage": origin, "files": digests}
         (part / f"{folder.name}.json").write_text(
             json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -19,13 +21,14 @@ from torch import Tensor, nn
 from rijksnet import paths, protocol
 from rijksnet.data.labelled import LabelledRows
 from rijksnet.data.subsets import Splits, at
+from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
 from rijksnet.networks.weights import Design
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages import results
-from rijksnet.tracking import record
+from rijksnet.tracking import lineage, record
 from rijksnet.tracking.live import Follower, Live, followed
 from rijksnet.training import checkpoint, compute, soundness
 from rijksnet.training.epoch import Epoch
@@ -33,6 +36,9 @@ from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
 from rijksnet.training.multi_task import blocks, joined
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+#: Inputs of up to so many bytes are read to be told from others before a training starts: they take a second at most.
+READ_AT_ONCE = 2**28
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,20 @@ class Job:
 
 def carry_out(params: Params, job: Job) -> None:
     """Train, test and leave a record for each task; an interrupted run goes on where its last checkpoint stands."""
+    origin = lineage.origin()
     computed = compute.choose(params.training)
     job.model.to(computed.device)
-    for task in job.tasks:
-        task.at.run.unlink(missing_ok=True)  # what stands here is not complete until it is written again
-    flat = [_flat(params, job, task, computed) for task in job.tasks]
-    pad = checkpoint.Checkpoint(paths.CHECKPOINTS / job.tasks[0].at.root, _identity(job, flat))
-    optimiser = make_optimiser(job.model, job.recipe.optimiser, job.recipe.layer_rate)
-    state = pad.load(job.model, optimiser)
+    folder = paths.CHECKPOINTS / job.tasks[0].at.root
     with ExitStack() as stack:
+        stack.enter_context(_alone(job, folder))
+        for task in job.tasks:
+            task.at.run.unlink(missing_ok=True)  # what stands here is not complete until it is written again
+        flat = [_flat(params, job, task, computed) for task in job.tasks]
+        pad = checkpoint.Checkpoint(folder, _identity(job, flat, origin["code"]))
+        optimiser = make_optimiser(job.model, job.recipe.optimiser, job.recipe.layer_rate)
+        state = pad.load(job.model, optimiser)
+        if state.why_anew:
+            console.print(f"[yellow]warning[/]: {job.key} is trained from its beginning: {escape(state.why_anew)}")
         stack.enter_context(compute.threads_for(job.model))
         followers = [
             stack.enter_context(_followed(params, task, state.started_ms, its_flat, pad.folder))
@@ -114,8 +125,31 @@ def carry_out(params: Params, job: Job) -> None:
                 best_epoch=tested,
                 initial_weights=job.initial_weights,
                 doubts=doubts,
+                origin=origin,
             )
-    pad.clear()
+        pad.clear()
+
+
+@contextmanager
+def _alone(job: Job, folder: Path) -> Iterator[None]:
+    """Keep other processes from the same run: they would write the same files.
+
+    Raises:
+        TrainingError: one is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"another process is training {job.key}: wait for it, or end it; then the same command goes on where it "
+            f"stopped ({lock.lock_file} is its lock, which ends with it)"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _followed(
@@ -211,9 +245,19 @@ def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> di
     }
 
 
-def _identity(job: Job, flat: Sequence[dict[str, Any]]) -> str:
+def _identity(job: Job, flat: Sequence[dict[str, Any]], code: str) -> str:
+    """Digest of all that the weights depend on."""
     tasks = [
         (asdict(task.key), its_flat, results.digests(task.data, job.initial_weights))
         for task, its_flat in zip(job.tasks, flat, strict=True)
     ]
-    return hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()
+    inputs = [_content(array) for array in (job.inputs, job.inputs_while_training)]
+    return hashlib.sha256(json.dumps([tasks, inputs, code], sort_keys=True).encode()).hexdigest()
+
+
+def _content(inputs: NDArray[Any]) -> list[Any]:
+    """What tells these inputs from others: their digest, or of a large file its size and the time of its writing."""
+    if isinstance(inputs, np.memmap) and inputs.filename is not None and inputs.nbytes > READ_AT_ONCE:
+        stat = Path(inputs.filename).stat()
+        return [stat.st_size, stat.st_mtime_ns]
+    return [hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest()]

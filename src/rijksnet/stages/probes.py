@@ -25,7 +25,7 @@ from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
 from rijksnet.stages import findings
-from rijksnet.tracking import record
+from rijksnet.tracking import lineage, record
 from rijksnet.training import compute
 from rijksnet.training import probes as probing
 from rijksnet.training.compute import Compute
@@ -42,6 +42,7 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
     A softmax layer learns from the pooled maps of each depth, standardised on the training images, by the
     off-the-shelf recipe. Size and scale of the inputs are those of the run that θ̂ comes from.
     """
+    origin = lineage.origin()
     key = RunKey(params.source.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
     at = CollectionPaths(key.collection)
     data, run = labelled.load(at.split(challenge), at.images), record.read_run(RecordPaths.of(key))
@@ -75,7 +76,7 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
         "probes.csv": frame.to_csv(index=False, lineterminator="\n").encode(),
         "probes.png": figures.probes(frame, title),
     }
-    findings.write(EvidencePaths(key.collection, challenge, architecture).probes, files, about)
+    findings.write(EvidencePaths(key.collection, challenge, architecture).probes, files, about, origin)
 
 
 def _network(params: Params, file: Path, scale: Scale, seed: int, untrained: bool) -> Network:

@@ -12,7 +12,7 @@ from rijksnet.data import labelled
 from rijksnet.data.labelled import LabelledRows
 from rijksnet.params import Params, Strategy
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.tracking import lineage, record
+from rijksnet.tracking import record
 
 
 def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows], input_size: int) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def complete(
     feature_size: int,
     best_epoch: int | None,
     initial_weights: str,
+    origin: dict[str, Any],
     doubts: Sequence[str] = (),
 ) -> None:
     """Write run.json around the files that lie in the record's folder: the last step of every run.
@@ -94,6 +95,7 @@ def complete(
         flat: `settings`, and the parameters of the run's own strategy.
         parameters: trainable values of the whole classifier, backbone included.
         initial_weights: sha256 of the weights file that the run starts from; empty for random weights.
+        origin: `lineage.origin()` as the run began.
         doubts: why its figures may not be what its recipe gives (rijksnet.training.soundness).
     """
     run = record.Run(
@@ -106,7 +108,7 @@ def complete(
         feature_size=feature_size,
         best_epoch=best_epoch,
         digests=digests(data, initial_weights),
-        lineage=lineage.git_state() | lineage.environment(),
+        lineage=origin,
         files={},
         doubts=list(doubts),
     )

@@ -26,7 +26,7 @@ from rijksnet.progress import progress
 from rijksnet.protocol import TEST
 from rijksnet.serving.classifier import Classifier
 from rijksnet.stages import findings
-from rijksnet.tracking import record
+from rijksnet.tracking import lineage, record
 from rijksnet.training import compute
 
 #: What the weights are called in a gallery.
@@ -59,6 +59,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     Raises:
         RecordError: a run is absent, or the two were not trained on the same inputs.
     """
+    origin = lineage.origin()
     at = CollectionPaths(params.source.collection)
     of = (at.collection, challenge, architecture)
     keys = {
@@ -95,7 +96,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
         "objects.csv": _objects(test, chosen, looked, shifts).to_csv(index=False, lineterminator="\n").encode(),
         "gallery.png": gallery(pixels, classes, seen, title),
     }
-    findings.write(EvidencePaths(*of).saliency, files, about)
+    findings.write(EvidencePaths(*of).saliency, files, about, origin)
 
 
 def evenly(test: LabelledRows, n: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ depend on their group's manifest: precise, so that a change to a figure never re
 from __future__ import annotations
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -40,11 +41,20 @@ ENTRY_POINTS = {
 
 def write_manifests(folder: Path = CODE) -> None:
     """Write every group's manifest."""
-    for group, modules in ENTRY_POINTS.items():
-        files = sorted(set().union(*map(closure, modules)))
-        lines = [f"{sha256_of(file)}  {file.relative_to(PACKAGE.parent).as_posix()}\n" for file in files]
+    for group in ENTRY_POINTS:
         with replacing(folder / f"{group}.txt") as partial:
-            partial.write_text("".join(lines), encoding="utf-8")
+            partial.write_text(manifest(group), encoding="utf-8")
+
+
+def manifest(group: str) -> str:
+    """The modules of a group's commands, a line each."""
+    files = sorted(set().union(*map(closure, ENTRY_POINTS[group])))
+    return "".join(f"{sha256_of(file)}  {file.relative_to(PACKAGE.parent).as_posix()}\n" for file in files)
+
+
+def digest(group: str) -> str:
+    """sha256 of a group's manifest: which code runs."""
+    return hashlib.sha256(manifest(group).encode()).hexdigest()
 
 
 def closure(module: str) -> set[Path]:

@@ -38,7 +38,7 @@ class Run:
     feature_size: int
     best_epoch: int | None  #: None where there are no epochs
     digests: dict[str, str]  #: `split`, `initial_weights`
-    lineage: dict[str, Any]  #: git commit, versions, device
+    lineage: dict[str, Any]  #: commit, digest of the code, DVC experiment, versions, machine
     files: dict[str, str]  #: sha256 of each other file of the record
     doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
 
@@ -93,11 +93,13 @@ def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
                 }
             )
         )
-    pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+    with replacing(path) as partial:
+        pq.write_table(pa.concat_tables(tables), partial, compression="zstd")
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def complete(paths: RecordPaths, run: Run) -> None:

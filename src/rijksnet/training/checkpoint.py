@@ -22,6 +22,7 @@ class Progress:
     history: list[tuple[Epoch, ...]] = field(default_factory=list)  #: each epoch, as each task measured it
     kept: dict[str, Tensor] = field(default_factory=dict)  #: the weights of the best epoch so far
     started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    why_anew: str = ""  #: why a checkpoint that is there was not taken up
 
     @property
     def validation_losses(self) -> list[float]:
@@ -46,9 +47,13 @@ class Checkpoint:
         """Restore model, optimiser and random state; a fresh start where there is nothing that fits."""
         if not self.file.is_file():
             return Progress()
-        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
-        if state["identity"] != self.identity:
-            return Progress()
+        try:
+            state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+            identity = state["identity"]
+        except Exception as error:  # of many types: whatever half a file makes its readers stumble over
+            return Progress(why_anew=f"{self.file} is damaged ({type(error).__name__})")
+        if identity != self.identity:
+            return Progress(why_anew=f"{self.file} is of other settings, other data or other code")
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rijksnet.errors import RecordError, WeightsError
-from rijksnet.files import sha256_of
+from rijksnet.files import replacing, sha256_of
 from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
 from rijksnet.params import Statistics
@@ -42,7 +42,8 @@ class Description:
 
 def write_description(folder: Path, description: Description) -> None:
     """Written last: a features folder without it is not complete."""
-    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
+    with replacing(folder / DESCRIPTION) as partial:
+        partial.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
 
 
 def read_description(folder: Path, weights: Path) -> Description:

@@ -18,7 +18,7 @@ from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
 from rijksnet.tracking import mlflow_store, record
 from rijksnet.tracking.mlflow_store import Store
-from stores import LOCK, Published, make_project, served
+from stores import Published, make_project, served, write_lock
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,10 +76,10 @@ def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Pu
     """One record, published with all that belongs to it; not to be changed."""
     folder = tmp_path_factory.mktemp("published")
     make_project(folder, blank_store)
-    (folder / "dvc.lock").write_text(LOCK)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         at = write_record()
+        write_lock()
         params = load(Path("params.yaml"))
         publish.publish(params)
         store = mlflow_store.open_store(params.tracking)

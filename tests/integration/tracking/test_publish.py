@@ -16,13 +16,13 @@ from filelock import FileLock
 
 from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.files import sha256_of
+from rijksnet.files import md5_of, sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
 from rijksnet.stages import pictures, publish
 from rijksnet.tracking import mlflow_store, record, registry
 from rijksnet.tracking.mlflow_store import Store
-from stores import LOCK, MODEL, PIXELS_MD5
+from stores import MODEL, PIXELS_MD5, write_lock
 from stores import Published as PublishedRun
 
 PICTURES = ("learning_curve.png", "confusion_matrix.png", "reliability.png")
@@ -119,7 +119,7 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
         "dvc.dep.code/train.txt": "c0de5678901234567890123456789012",
         f"dvc.dep.data/{COLLECTION}/pixels": PIXELS_MD5,
         "dvc.dep.weights/imagenet/test_resnet.safetensors": "7e7a5678901234567890123456789012",
-        f"dvc.out.runs/{KEY}/run.json": "a0ad5678901234567890123456789012",
+        f"dvc.out.runs/{KEY}/run.json": md5_of(at.run),
     }
     assert {name: found.data.tags.get(name) for name in expected} == expected
 
@@ -224,12 +224,34 @@ def test_evidence_is_shown_with_the_tuned_run_and_again_when_it_changes(
     assert (kept / "gallery.png").read_text() == '{"changed": 1}'
 
 
+def test_what_was_repeated_by_hand_is_not_said_to_be_what_the_stage_made(
+    store: Store, params: Params, only_weights: None
+) -> None:
+    """A stage run by itself with other parameters leaves dvc.lock as it was."""
+    write_record()
+    write_lock()
+    write_record(right=3)
+    publish.publish(params)
+    (found,) = runs_of(store)
+    assert not any(name.startswith("dvc") for name in found.data.tags)
+    assert not found.inputs.dataset_inputs
+
+
+def test_a_lock_file_in_the_middle_of_a_merge_is_told(params: Params) -> None:
+    write_record()
+    write_lock()
+    lock = Path("dvc.lock")
+    lock.write_text("<<<<<<< HEAD\n" + lock.read_text() + "=======\n>>>>>>> theirs\n")
+    with pytest.raises(RecordError, match=r"dvc\.lock holds the marks of a merge conflict, lines \[1, 13\].*--ours"):
+        publish.publish(params)
+
+
 # --- once, and again --------------------------------------------------------------------------------------------------
 
 
 def test_publishing_twice_adds_nothing(params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("dvc.lock").write_text(LOCK)
     write_record()
+    write_lock()
     write_record(OTHER)
     publish.publish(params)
     assert "2 runs added, 0 completed, 0 already there; 1 versions registered" in capsys.readouterr().err
@@ -241,8 +263,8 @@ def test_publishing_twice_adds_nothing(params: Params, only_weights: None, capsy
 
 
 def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights: None, blank_store: Path) -> None:
-    Path("dvc.lock").write_text(LOCK)
     write_record()
+    write_lock()
     write_record(OTHER)
     publish.publish(params)
     (first,) = runs_of(mlflow_store.open_store(params.tracking))
@@ -293,8 +315,8 @@ class StoppedError(Exception):
 )
 def test_an_interrupted_publication_is_completed_by_the_next(params: Params, only_weights: None, step: str) -> None:
     """Each step takes effect, and then the process dies."""
-    Path("dvc.lock").write_text(LOCK)
     write_record()
+    write_lock()
     store = mlflow_store.open_store(params.tracking)
     original = getattr(type(store.client), step)
 

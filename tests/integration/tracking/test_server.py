@@ -18,14 +18,13 @@ from rijksnet.paths import RUNS
 from rijksnet.stages import champions, promotion, publish
 from rijksnet.tracking import mlflow_store, registry
 from rijksnet.tracking.mlflow_store import Store
-from stores import LOCK, MODEL, PIXELS_MD5, make_project
+from stores import MODEL, PIXELS_MD5, make_project, write_lock
 
 
 @pytest.fixture
 def params(tmp_path: Path, blank_store: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Params:
     make_project(tmp_path, blank_store, uri=server)
     monkeypatch.chdir(tmp_path)
-    Path("dvc.lock").write_text(LOCK)
     return load(Path("params.yaml"))
 
 
@@ -51,6 +50,7 @@ def test_from_records_to_pins_through_a_server(
     assert registry.champion(store, MODEL) is None
 
     first, second = write_record(), write_record(replace(KEY, seed=1), seed=1, right=9)
+    write_lock()
     publish.publish(params)
     publish.publish(params)
     out, told = capsys.readouterr()

@@ -248,7 +248,16 @@ def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params)
     results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
     flat = results.settings(params, key.strategy, data, input_size=32) | {"trees": 10}
     results.complete(
-        key, at, data, started_ms=1, flat=flat, parameters=5, feature_size=96, best_epoch=None, initial_weights="ab"
+        key,
+        at,
+        data,
+        started_ms=1,
+        flat=flat,
+        parameters=5,
+        feature_size=96,
+        best_epoch=None,
+        initial_weights="ab",
+        origin={},
     )
     run = runs.load_run(at.root)
     assert (run.test.accuracy, run.test.n, run.epochs, run.best_epoch) == (1.0, 10, 0, None)

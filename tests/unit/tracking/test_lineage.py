@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from rijksnet.tracking import lineage
+from rijksnet.tracking import code, lineage
 
 
 @pytest.fixture
@@ -44,7 +45,52 @@ def test_what_counts_as_a_change(repository: Path, changed: str, dirty: bool) ->
 
 def test_outside_a_repository_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert lineage.git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+    found = lineage.git_state(tmp_path)
+    assert (found["git_commit"], found["git_dirty"]) == (None, None)
+    assert "not a git repository" in found["git_error"]
+
+
+def test_a_checkout_of_another_user_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = lineage.git_state(repository)
+    assert (found["git_commit"], found["git_dirty"]) == (None, None)
+    assert "dubious ownership" in found["git_error"]
+
+
+def test_a_process_has_one_origin(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was committed since it began is not what it runs."""
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("DVC_EXP_NAME", "tried-once")
+    found = lineage.origin()
+    assert found["git_commit"] == git(repository, "rev-parse", "HEAD")
+    assert found["code"] == code.digest("train")
+    assert found["dvc_experiment"] == "tried-once"
+    (repository / "code.py").write_text("2")
+    git(repository, "-c", "user.name=n", "-c", "user.email=e", "commit", "-qam", "later")
+    assert lineage.origin() == found
+    assert capsys.readouterr().err == ""
+
+
+def test_a_record_without_a_commit_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    lineage.origin()
+    assert "records made here name no commit: fatal: not a git repository" in capsys.readouterr().err
+
+
+def test_a_folder_is_known_as_dvc_knows_it(tmp_path: Path) -> None:
+    """As `dvc add` names this folder."""
+    folder = tmp_path / "out"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "é.txt").write_text("2")
+    (folder / "a.txt").write_text("1")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "out"], cwd=tmp_path, check=True)
+    assert f"md5: {lineage.dvc_md5(folder)}" in (tmp_path / "out.dvc").read_text()
 
 
 def test_a_repository_without_a_commit(tmp_path: Path) -> None:

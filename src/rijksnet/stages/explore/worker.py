@@ -33,6 +33,7 @@ from rijksnet.stages import train
 from rijksnet.stages.explore import conclude, trials
 from rijksnet.stages.explore.display import Display, shown
 from rijksnet.stages.explore.trials import Subject
+from rijksnet.tracking import lineage
 from rijksnet.tracking.study_record import Study
 
 #: Seconds between two looks at a study whose last trials other workers have.
@@ -55,6 +56,7 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
         ExplorationError: the storage is away, or nothing completed.
         RecordError, SplitError, WeightsError: what the trials read is not there.
     """
+    lineage.origin()  # of a study, too, is the code as it was when it began
     subject = subject_of(params, key)
     asked = trials_asked or getattr(params.exploration.trials, key.strategy)
     about = {"rijksnet run": str(key), "split": labelled.digest(subject.data)}
