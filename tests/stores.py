@@ -21,12 +21,12 @@ from ruamel.yaml import YAML
 from helpers import COLLECTION, KEY
 from rijksnet.files import md5_of
 from rijksnet.paths import RecordPaths
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking.stores import Store
 
 T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[1]
-MODEL = "rijksnet-type-test_resnet"
+MODEL = f"rijksnet-{COLLECTION}-type-test_resnet"
 
 PIXELS_MD5 = "0123456789abcdef0123456789abcdef.dir"  # 36 characters: as many as a dataset's digest may have
 LOCK = f"""\
@@ -51,7 +51,7 @@ def write_lock(folder: Path = Path()) -> str:
 
 
 def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.db") -> None:
-    """A params.yaml with one source model, `rijksnet-type-test_resnet`, and a blank store."""
+    """A params.yaml with one source model, `MODEL`, and a blank store."""
     content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "params.yaml")
     content["source"] = {"collection": COLLECTION, "challenges": ["type"]}
     content["target"] |= {"challenges": ["type"], "architectures": ["test_resnet"]}

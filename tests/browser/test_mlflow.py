@@ -20,7 +20,7 @@ from helpers import COLLECTION, KEY, write_record
 from rijksnet.params import Tracking, load
 from rijksnet.paths import EvidencePaths
 from rijksnet.stages import publish
-from rijksnet.tracking import mlflow_store, views
+from rijksnet.tracking import stores, views
 from stores import MODEL, make_project, served
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def project(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
             patch.delenv(name, raising=False)
         patch.chdir(folder)
         blank = folder / "blank.db"
-        mlflow_store.open_store(Tracking(uri=f"sqlite:///{blank}", ui="http://ui", artifacts="a", live_after_s=0))
+        stores.open_store(Tracking(uri=f"sqlite:///{blank}", ui="http://ui", artifacts="a", live_after_s=0))
         make_project(folder, blank)
         for strategy, initialisation, right in RUNS:
             write_record(replace(KEY, strategy=strategy, initialisation=initialisation), right=right, n_epochs=6)

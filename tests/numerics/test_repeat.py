@@ -186,7 +186,8 @@ def test_two_processes_do_not_train_one_run(tiny_params: Make) -> None:
     at = RecordPaths.of(key)
     whole = carry_out(params, key)
     train.network(params, key)
-    other = "import sys, filelock\nlock = filelock.FileLock(sys.argv[1])\nlock.acquire(); print(1, flush=True); sys.stdin.read()"
+    holds = "lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(1, flush=True); sys.stdin.read()"
+    other = f"import sys, filelock; {holds}"
     CHECKPOINT.parent.mkdir(parents=True)
     command = [sys.executable, "-c", other, str(CHECKPOINT.with_name("lock"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Project, checkout, commit, make_tiny
 
-MODEL = "rijksnet-type-test_resnet"
+MODEL = "rijksnet-miniature-rijksmuseum-type-test_resnet"
 RUNS_OF_THE_SOURCE = ("pretrain", "off_the_shelf", "fine_tuning", "scratch")
 EXPLAINED = "miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed0"
 TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "target_")

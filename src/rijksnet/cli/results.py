@@ -24,11 +24,28 @@ def tables() -> None:
 
 
 @app.command(rich_help_panel=RESULTS)
-def publish() -> None:
-    """Make MLflow complete from the records: runs, registered versions, champions. A second call adds nothing."""
-    from rijksnet.stages.publish import publish
+def publish(
+    check: Annotated[bool, typer.Option("--check", help="only say what is amiss, with exit status 1")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="look at the bytes of all that is there, too")] = False,
+    or_later: Annotated[bool, typer.Option("--or-later", help="a store that fails is told, with status 0")] = False,
+) -> None:
+    """Make MLflow complete from the records: runs, registered versions, champions. A second call adds nothing.
 
-    publish(params())
+    It looks whether what MLflow claims to show is there, artifacts too, and mends what is not.
+    """
+    from rijksnet.errors import ParamsError
+    from rijksnet.stages import publish
+
+    if check + repair + or_later > 1:
+        raise ParamsError("--check, --repair and --or-later are different things: give one of them")
+    if check:
+        found = publish.check(params())
+        print(*found, sep="\n") if found else print("MLflow shows every record, whole")
+        raise typer.Exit(1 if found else 0)
+    if or_later:
+        publish.publish_or_warn(params())
+    else:
+        publish.publish(params(), thorough=repair)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -52,11 +69,14 @@ def ui(
     port: Annotated[
         int, typer.Option(help="port to listen on; that of tracking.ui makes the report's links lead here")
     ] = 5000,
+    name: Annotated[
+        list[str], typer.Option("--name", help="a name by which browsers reach this machine (with --host 0.0.0.0)")
+    ] = [],  # noqa: B006  typer's way to say that it may be left out
 ) -> None:
     """Open the MLflow UI and print the addresses of the prepared comparisons."""
     from rijksnet.stages.ui import ui
 
-    ui(params(), host, port)
+    ui(params(), host, port, name)
 
 
 @app.command(rich_help_panel=RESULTS, hidden=True)

@@ -2,56 +2,87 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 from rich.markup import escape
 
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.tracking import mlflow_store, registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import address, record, registry, stores
+from rijksnet.tracking.registry import Choice, Pin, SourceModel
+from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def champions(params: Params) -> None:
-    """Write the pins: the one stage that looks at the world outside the project.
+    """Write the pins, by what the registry says; a stage that looks at the world outside the project.
 
-    A pin stays as it is, with a warning, where the registry is away or does not know its model.
+    Where the registry is away or does not know a model, the pin of a person's champion stays, with a warning, and
+    otherwise θ̂ is this project's own run. So it is in an experiment of DVC's: it moves no alias.
 
     Raises:
-        TrackingError: there is neither a champion nor a pin.
+        TrackingError: there is no champion, no pin and no run of one's own.
     """
-    store: Store | None = None
-    away = f"there is no tracking store at {mlflow_store.uri(params.tracking)} yet"
-    if mlflow_store.exists(params.tracking):
-        try:
-            store = mlflow_store.open_store(params.tracking)
-        except TrackingError as error:
-            away = str(error)
+    store, away = _registry(params)
     paths.PINS.mkdir(exist_ok=True)
-    for challenge, architecture in registry.source_models(params):
-        name, pin = registry.model_name(challenge, architecture), registry.read_pin(challenge, architecture)
-        version = None
+    for model in registry.source_models(params):
+        own, pin = model.own(params.training.seed), registry.read_pin(model.challenge, model.architecture)
+        choice = None
         if store is not None:
             try:
-                version = registry.ensure_champion(store, challenge, architecture, pin)
+                choice = registry.ensure_champion(store, model.name, own, pin)
             except TrackingError as error:  # it went away since, and is not asked again
                 store, away = None, str(error)
-        if version is not None:
-            following = registry.pin_of(version, challenge, architecture)
-            if following != pin:
-                following.write()
-                console.print(f"{name}: the champion is version {version.version} ({version.tags.get('run_key')})")
-        elif pin is None:
-            raise TrackingError(
-                f"{name} has no champion and no pin: "
-                + (away if store is None else "the registry knows no version of it")
-                + "; `rijksnet register` makes one from the records"
+        following = registry.pin_of(choice, model) if choice else _without(model, own, pin, away)
+        if following != pin:
+            following.write()
+            console.print(escape(f"{model.name}: θ̂ is {_described(following, choice, pin)}"))
+        if own and (differences := following.differences(own)):
+            console.print(
+                f"[yellow]warning[/]: {model.name}: θ̂ was chosen by a {following.chosen_by} and is not this project's "
+                f"own run: {escape('; '.join(differences))}"
             )
-        else:
-            why = away if store is None else "the registry does not know the pinned version; `rijksnet publish` adds it"
-            console.print(f"[yellow]warning[/]: {name}: keeping the pin {pin.weights_sha256[:12]}…: {escape(why)}")
+
+
+def _registry(params: Params) -> tuple[Store | None, str]:
+    """The store, or why it is not asked."""
+    if os.environ.get("DVC_EXP_NAME"):
+        return None, "an experiment of DVC moves no champion"
+    if not address.exists(params.tracking):
+        return None, f"there is no tracking store at {address.uri(params.tracking)} yet"
+    try:
+        return stores.open_store(params.tracking), "the registry knows no version of it; `rijksnet publish` adds it"
+    except TrackingError as error:
+        return None, str(error)
+
+
+def _without(model: SourceModel, own: record.Run | None, pin: Pin | None, why: str) -> Pin:
+    """What θ̂ is where the registry does not say."""
+    if own is not None and (pin is None or pin.chosen_by == "pipeline"):
+        following = Pin.of_run(own)
+        if following != pin:
+            console.print(f"[yellow]warning[/]: {model.name}: this project's own run is θ̂: {escape(why)}")
+            return following
+    if pin is None:
+        raise TrackingError(
+            f"{model.name} has no champion, no pin and no run of its own here: {why}; `dvc repro` makes one"
+        )
+    console.print(f"[yellow]warning[/]: {model.name}: keeping the pin {pin.weights_sha256[:12]}…: {escape(why)}")
+    return pin
+
+
+def _described(pin: Pin, choice: Choice | None, before: Pin | None) -> str:
+    said = f"{pin.run_key}, weights {pin.weights_sha256[:12]}…"
+    if choice is not None:
+        said = f"version {choice.version.version} ({pin.run_key}), chosen by a {choice.by}"
+        if choice.instead_of is not None:
+            said += f", in place of version {choice.instead_of.version}, since the run was trained again"
+    if before is not None and before.weights_sha256 != pin.weights_sha256:
+        said += f"; it was {before.weights_sha256[:12]}… of {before.run_key or 'an unnamed run'}"
+    return said
 
 
 def tuned(params: Params, challenge: str, architecture: str) -> None:
@@ -60,5 +91,8 @@ def tuned(params: Params, challenge: str, architecture: str) -> None:
     if pin is None:
         raise TrackingError(f"{paths.pin(challenge, architecture)} is not there: run `rijksnet champions` first")
     out = paths.tuned_weights(challenge, architecture)
-    found = registry.fetch_weights(pin, out, lambda: mlflow_store.open_store(params.tracking))
+    (model,) = (
+        one for one in registry.source_models(params) if (one.challenge, one.architecture) == (challenge, architecture)
+    )
+    found = registry.fetch_weights(pin, model.name, out, lambda: stores.open_store(params.tracking))
     console.print(f"θ̂ for {challenge}, {architecture}: {pin.weights_sha256[:12]}… from {found}")

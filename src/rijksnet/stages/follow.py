@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.tracking import mlflow_store, record
+from rijksnet.tracking import mlflow_store, record, stores
 from rijksnet.tracking.live import Live
 
 #: Seconds between two looks at the history.
@@ -23,7 +23,7 @@ def follow(params: Params, file: Path) -> None:
     live = Live.read(file)
     history = Path(live.history)
     try:
-        store = mlflow_store.open_store(params.tracking)
+        store = stores.open_store(params.tracking)
         run_id = mlflow_store.start_live(store, live)
         sent = 0
         ended = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -10,8 +11,8 @@ from rich.table import Table
 
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.tracking import mlflow_store, registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import registry, stores
+from rijksnet.tracking.stores import Store, pages
 
 #: The registered models of this project; a server may hold other people's.
 OURS = "name LIKE 'rijksnet-%'"
@@ -19,11 +20,11 @@ OURS = "name LIKE 'rijksnet-%'"
 
 def models_table(params: Params) -> Table:
     """The registered models, a line per version."""
-    store = mlflow_store.open_store(params.tracking)
+    store = stores.open_store(params.tracking)
     table = Table(title="registered models")
     for heading in ("model", "version", "champion", "test accuracy", "run", "weights"):
         table.add_column(heading)
-    for model in store.client.search_registered_models(filter_string=OURS):
+    for model in pages(partial(store.client.search_registered_models, filter_string=OURS)):
         champion = registry.champion(store, model.name)
         for version in registry.versions(store, model.name):
             is_champion = champion is not None and champion.version == version.version
@@ -48,7 +49,7 @@ def promote(params: Params, name: str, version: str, ask: Callable[[str], bool] 
     Raises:
         TrackingError: there is no such model or version.
     """
-    store = mlflow_store.open_store(params.tracking)
+    store = stores.open_store(params.tracking)
     new = _version(store, name, version)
     old = registry.champion(store, name)
     console = Console(highlight=False, soft_wrap=True)
@@ -61,12 +62,12 @@ def promote(params: Params, name: str, version: str, ask: Callable[[str], bool] 
     if ask is not None and not ask("Move the alias `champion`?"):
         console.print("nothing changed")
         return
-    registry.promote(store, name, str(new.version))
+    registry.move(store, name, new, "person")
     console.print(f"version {new.version} is the champion of {name}; `dvc repro` re-runs what depends on it")
 
 
 def _version(store: Store, name: str, version: str) -> Any:
-    known = [model.name for model in store.client.search_registered_models(filter_string=OURS)]
+    known = [model.name for model in pages(partial(store.client.search_registered_models, filter_string=OURS))]
     if name not in known:
         raise TrackingError(f"there is no registered model {name!r}; the registry has {known}")
     found = registry.versions(store, name)

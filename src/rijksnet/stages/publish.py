@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RecordError, TrackingError
 from rijksnet.exploration.verdict import verdict
 from rijksnet.files import replacing
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages.pictures import pictures
-from rijksnet.tracking import lineage, mlflow_store, record, registry, studies, study_record
-from rijksnet.tracking.mlflow_store import Outcome, Store
+from rijksnet.tracking import address, lineage, mlflow_store, record, registry, stores, studies, study_record
+from rijksnet.tracking.mlflow_store import Outcome
+from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -38,25 +41,25 @@ class Published:
 def register(params: Params, out: Path) -> None:
     """Publish the source's fine-tuned runs and make their weights versions of the registered models.
 
-    Writes what it registered, by content, to `out`: {model name: sha256 of the weights of the pipeline's own run}.
+    Writes what it registers, by content, to `out`: {model name: sha256 of the weights of the pipeline's own run}. A
+    store that fails is told: what starts from θ needs none, and the next publication registers what is missing.
 
     Raises:
         RecordError: a record of the source is damaged; what can be left out is for `publish` to decide.
-        TrackingError: the store cannot be used.
     """
-    store = mlflow_store.open_store(params.tracking)
     of_source = [at for at in record.find() if at.root.is_relative_to(RUNS / params.source.collection)]
-    candidates = [at for at in of_source if is_candidate(params, record.read_run(at))]
-    own = {}
-    with store.alone():
-        for one in publish_records(store, candidates):
-            key = one.run.key
-            version, is_new = registry.register(store, one.at, one.run, one.run_id)
-            name = registry.model_name(key.challenge, key.architecture)
-            console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({key})")
-            if key.seed == params.training.seed:
-                own[name] = one.run.files[one.at.weights.name]
-    _write(out, own)
+    candidates = {at: run for at in of_source if is_candidate(params, run := record.read_run(at))}
+    try:
+        store = stores.open_store(params.tracking)
+        with store.alone():
+            for one in publish_records(store, list(candidates)):
+                version, is_new = _register(store, one)
+                name = registry.model_of(one.run.key).name
+                console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({one.run.key})")
+    except TrackingError as error:
+        console.print(f"[yellow]warning[/]: {escape(str(error))}")
+    own = {at: run for at, run in candidates.items() if run.key.seed == params.training.seed}
+    _write(out, {registry.model_of(run.key).name: run.files[at.weights.name] for at, run in own.items()})
 
 
 def is_candidate(params: Params, run: record.Run) -> bool:
@@ -65,49 +68,138 @@ def is_candidate(params: Params, run: record.Run) -> bool:
     return (key.collection, key.strategy, key.initialisation) == (params.source.collection, "fine_tuning", "imagenet")
 
 
-def publish(params: Params) -> None:
+def publish(params: Params, thorough: bool = False) -> None:
     """Make MLflow complete from the records and the pins: runs, evidence, registered versions, champions.
 
-    Twice adds nothing. What is shown where is written to `published.json`, last.
+    Twice adds nothing. What is shown where is written to `published.json`, last, also where the store failed midway.
+
+    Args:
+        thorough: look at the bytes of what is there, too, and put right what differs.
+
+    Raises:
+        TrackingError: it did.
     """
-    store = mlflow_store.open_store(params.tracking)
-    with store.alone():
-        published = publish_records(store, list(record.find()))
-        evidence = publish_evidence(store, params, published)
-        explored = publish_studies(store)
-        registered = sum(
-            registry.register(store, one.at, one.run, one.run_id)[1]
-            for one in published
-            if is_candidate(params, one.run)
-        )
-        for challenge, architecture in registry.source_models(params):
-            registry.ensure_champion(store, challenge, architecture, registry.read_pin(challenge, architecture))
-    _write(PUBLISHED, {str(one.run.key): _shown(store, one) for one in published})
+    published: list[Published] = []
+    try:
+        store = stores.open_store(params.tracking)
+        with store.alone():
+            try:
+                publish_records(store, list(record.find()), published, thorough)
+            finally:
+                _write(PUBLISHED, _known() | {str(one.run.key): _shown(store, one) for one in published})
+            with store.answering("showing which runs are current"):
+                mlflow_store.tell_current(store, {one.run_id: one.run for one in published})
+            evidence = publish_evidence(store, params, published)
+            explored = publish_studies(store)
+            registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
+            for model in registry.source_models(params):
+                pin = registry.read_pin(model.challenge, model.architecture)
+                registry.ensure_champion(store, model.name, model.own(params.training.seed), pin)
+    finally:
+        if not published:
+            _write(PUBLISHED, _known())
     outcomes = Counter(one.outcome for one in published)
+    mended = f", {outcomes['mended']} mended" if outcomes["mended"] else ""
     console.print(
-        f"{outcomes['added']} runs added, {outcomes['completed']} completed, {outcomes['present']} already there; "
-        f"{registered} versions registered, {evidence} folders of evidence and {explored} studies added at "
-        f"{mlflow_store.uri(params.tracking)}"
+        f"{outcomes['added']} runs added, {outcomes['completed']} completed{mended}, {outcomes['present']} already "
+        f"there; {registered} versions registered, {evidence} folders of evidence and {explored} studies added at "
+        f"{address.uri(params.tracking)}"
     )
 
 
-def publish_records(store: Store, records: Sequence[RecordPaths]) -> list[Published]:
-    """Publish records, a damaged one left out with a warning."""
+def publish_or_warn(params: Params) -> None:
+    """`publish` as a stage: a store that fails is told, and the next `dvc repro` goes on, for the stage always runs."""
+    try:
+        publish(params)
+    except TrackingError as error:
+        console.print(f"[yellow]warning[/]: {escape(str(error))}")
+
+
+def check(params: Params) -> list[str]:
+    """What is amiss in the store, a line each; nothing is changed.
+
+    Raises:
+        TrackingError: it fails.
+    """
+    store = stores.open_store(params.tracking)
+    found = []
+    with store.answering("looking for what is there"):
+        for at in record.find():
+            if (run := _read(at)) is None:
+                found.append(f"{at.root}: the record is damaged")
+                continue
+            shown = mlflow_store.look(store, at, run, thorough=True)
+            if shown.run_id is None:
+                found.append(f"{at.root}: no run shows it")
+            elif shown.amiss:
+                found.append(f"{at.root}: run {shown.run_id} lacks {', '.join(shown.amiss)}")
+            if is_candidate(params, run):
+                name = registry.model_of(run.key).name
+                if run.files[at.weights.name] not in registry.by_weights(store, name):
+                    found.append(f"{at.root}: {name} has no version of it that can be loaded")
+        for model in registry.source_models(params):
+            pin, now = registry.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
+            if pin is not None and (now is None or now.tags.get("weights_sha256") != pin.weights_sha256):
+                which = "has none" if now is None else f"names version {now.version}"
+                found.append(f"{pin.file}: {pin.weights_sha256[:12]}… is not the champion: {model.name} {which}")
+    return found
+
+
+def publish_records(
+    store: Store,
+    records: Sequence[RecordPaths],
+    published: list[Published] | None = None,
+    thorough: bool = False,
+) -> list[Published]:
+    """Publish records, a damaged one left out with a warning.
+
+    Args:
+        published: the list to which each is added once it is shown.
+        thorough: look at the bytes of what is there, too.
+
+    Raises:
+        TrackingError: the store failed at some; those that it took are shown.
+    """
+    published = [] if published is None else published
     by_output = lineage.stages_by_output()
     runs = {at: run for at in records if (run := _read(at))}
-    waiting = [at for at, run in runs.items() if store.published_run(run, record.digest(at)) is None]
-    published = []
+    with store.answering("looking for what is there"):
+        shown = {at: mlflow_store.look(store, at, run, thorough) for at, run in runs.items()}
+    waiting = [at for at, its in shown.items() if not its.whole]
+    failed: dict[RecordPaths, TrackingError] = {}
     with progress("publish", len(runs)) as report, pictures(waiting) as write_pictures:
         for done, (at, run) in enumerate(runs.items(), 1):
             with TemporaryDirectory() as folder:
                 try:
-                    lineage_of_run = lineage.stage_of(at.run, by_output)
-                    shown = mlflow_store.publish(store, at, run, lineage_of_run, write_pictures, Path(folder))
-                    published.append(Published(at, run, *shown))
+                    lineage_of_run = lineage.stage_of(at.run, by_output) if at in waiting else None
+                    with store.answering(f"publishing {at.root}"):
+                        how = mlflow_store.publish(
+                            store, at, run, shown[at], lineage_of_run, write_pictures, Path(folder)
+                        )
+                    published.append(Published(at, run, *how))
                 except RecordError as error:
                     _warn(error)
+                except TrackingError as error:
+                    failed[at] = error
+                    if not _is_alive(store):
+                        break
             report(done, str(at.root))
+    if failed:
+        first = next(iter(failed.values()))
+        raise TrackingError(f"{len(published)} of {len(runs)} runs are shown, {len(failed)} failed; {first}") from first
     return published
+
+
+def _is_alive(store: Store) -> bool:
+    with suppress(TrackingError), store.answering("asking whether it is there"):
+        store.client.search_experiments(max_results=1)
+        return True
+    return False
+
+
+def _register(store: Store, one: Published) -> tuple[str, bool]:
+    with store.answering(f"registering {one.run.key}"):
+        return registry.register(store, one.at, one.run, one.run_id)
 
 
 def publish_evidence(store: Store, params: Params, published: Sequence[Published]) -> int:
@@ -120,7 +212,8 @@ def publish_evidence(store: Store, params: Params, published: Sequence[Published
             key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
             if key in run_ids:
                 folders = (at.saliency, at.probes)
-                added += sum(mlflow_store.publish_evidence(store, run_ids[key], folder) for folder in folders)
+                with store.answering(f"publishing {at.root}"):
+                    added += sum(mlflow_store.publish_evidence(store, run_ids[key], folder) for folder in folders)
     return added
 
 
@@ -133,7 +226,7 @@ def publish_studies(store: Store) -> int:
         except RecordError as error:
             _warn(error)
             continue
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, store.answering(f"publishing {at.root}"):
             says = "\n\n".join(verdict(study))
             added += studies.publish(store, at, study, says, Path(folder)) != "present"
     return added
@@ -153,7 +246,16 @@ def _warn(error: RecordError) -> None:
 
 def _shown(store: Store, one: Published) -> dict[str, str]:
     digest = record.digest(one.at)
-    return {"experiment_id": store.experiment_of(one.run), "run_id": one.run_id, "record_digest": digest}
+    return {"experiment_id": mlflow_store.experiment_of(store, one.run), "run_id": one.run_id, "record_digest": digest}
+
+
+def _known() -> dict[str, Any]:
+    """What published.json says of the records that are here as they are."""
+    with suppress(OSError, ValueError):
+        known = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+        digests = {str(at.root.relative_to(RUNS)): record.digest(at) for at in record.find()}
+        return {key: shown for key, shown in known.items() if digests.get(key) == shown["record_digest"]}
+    return {}
 
 
 def _write(file: Path, content: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.tracking import mlflow_store, views
+from rijksnet.tracking import address, stores, views
 
 #: Seconds that a server may take until it answers: ten times what two slow cores need.
 PATIENCE_S = 120.0
@@ -26,32 +26,42 @@ PATIENCE_S = 120.0
 FAREWELL_S = 10.0
 
 
-def ui(params: Params, host: str, port: int) -> None:
+#: What a server answers to by itself.
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
+
+#: No proxy stands between this process and a server that it has started.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def ui(params: Params, host: str, port: int, names: Sequence[str] = ()) -> None:
     """Serve the UI of a local store until Ctrl-C; of a store that is a server, say where its views are.
+
+    Args:
+        names: further names of this machine; MLflow's server refuses requests that call it by others.
 
     Raises:
         TrackingError: there is no store yet, the port is taken, or the server ends by itself.
     """
-    at = mlflow_store.uri(params.tracking)
-    if not at.startswith(mlflow_store.LOCAL_STORE):
+    at = address.uri(params.tracking)
+    if address.database(params.tracking) is None:
         _show(params, at)
         return
-    if not mlflow_store.exists(params.tracking):
+    if not address.exists(params.tracking):
         raise TrackingError(f"there is no tracking store at {at} yet: `rijksnet publish` makes it from the records")
     _check_port(host, port)
-    with _served(at, host, port) as server:
-        address = f"http://{host}:{port}"
-        _wait_for(server, f"{address}/health")
-        _show(params, address)
+    with _served(address.absolute(params.tracking), host, port, names) as server:
+        here = "127.0.0.1" if host == "0.0.0.0" else host
+        _wait_for(server, f"http://{here}:{port}/health")
+        _show(params, f"http://{names[0] if names else here}:{port}")
         Console(soft_wrap=True).print("\nCtrl-C ends it")
         raise TrackingError(f"the MLflow server ended by itself, with exit status {server.wait()}")
 
 
-def _show(params: Params, address: str) -> None:
+def _show(params: Params, at: str) -> None:
     """Print the addresses of the views that a publication has prepared, by experiment."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]MLflow UI[/] {address}")
-    store = mlflow_store.open_store(params.tracking)
+    console.print(f"[bold]MLflow UI[/] {at}")
+    store = stores.open_store(params.tracking)
     experiments = store.client.search_experiments(order_by=["name ASC"])
     prepared = [(one, found) for one in experiments if (found := views.prepared(one.tags))]
     if not prepared:
@@ -59,7 +69,7 @@ def _show(params: Params, address: str) -> None:
     for experiment, found in prepared:
         console.print(f"\n{experiment.name}")
         for view in found:
-            console.print(f"  {view.name:<28} {view.address(address, experiment.experiment_id)}")
+            console.print(f"  {view.name:<28} {view.address(at, experiment.experiment_id)}")
 
 
 def _check_port(host: str, port: int) -> None:
@@ -72,13 +82,16 @@ def _check_port(host: str, port: int) -> None:
 
 
 @contextmanager
-def _served(uri: str, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _served(uri: str, host: str, port: int, names: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A server with one worker and no job runner, which starts in a quarter of the time, ended with all its processes.
 
     It is a process group of its own, so that whoever ends this process ends it only once.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host]
     command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    if names or host not in OWN_NAMES:
+        known = [*OWN_NAMES, host, *names]
+        command += ["--allowed-hosts", ",".join([*known, *(f"{name}:*" for name in known)])]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
     def end(_: int, __: FrameType | None) -> None:
@@ -104,10 +117,10 @@ def _end(server: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _wait_for(server: subprocess.Popen[bytes], address: str) -> None:
+def _wait_for(server: subprocess.Popen[bytes], at: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(address, timeout=5):
+        with suppress(OSError), DIRECTLY.open(at, timeout=5):
             return
         time.sleep(0.2)
-    raise TrackingError(f"the MLflow server does not answer at {address} (exit status {server.poll()})")
+    raise TrackingError(f"the MLflow server does not answer at {at} (exit status {server.poll()})")

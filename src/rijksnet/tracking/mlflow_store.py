@@ -7,168 +7,44 @@ were measured at, which makes writing them again harmless: the store keeps one v
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the defaults wait minutes for a server that is away
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
-import mlflow
-from filelock import FileLock, Timeout
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
-from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
-from rijksnet.params import Tracking
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import record, views
 from rijksnet.tracking.lineage import StageLineage
 from rijksnet.tracking.live import Live
+from rijksnet.tracking.stores import Store
+from rijksnet.tracking.views import CURRENT
 from rijksnet.training.epoch import Epoch
 
 Pictures = Callable[[RecordPaths, record.Run, Path], None]
-Outcome = Literal["added", "completed", "present"]
+Outcome = Literal["added", "completed", "mended", "present"]
 
-LOCAL_STORE = "sqlite:///"
-
-#: How long to wait for another process to make a local store's tables, which takes it seconds.
-PATIENCE_S = 120.0
-#: How long to wait for another process that publishes to a local store, s.
-PUBLISHING_S = 900.0
+#: The file of a run's model, among its artifacts, that holds the weights.
+MODEL_WEIGHTS = "model/artifacts/weights.safetensors"
 
 
-@dataclass
-class Store:
-    """An open tracking store."""
-
-    client: mlflow.MlflowClient
-    artifacts: str | None  #: where experiments made here keep artifacts; None leaves it to the server
-    file: Path | None  #: the database of a local store
-    _experiments: dict[str, str] = field(default_factory=dict)
-
-    def experiment(self, key: RunKey, split_rule: str = "paper") -> str:
-        """Id of the experiment that groups the runs of a collection and challenge; made or restored if need be.
-
-        The official split has experiments of its own: its figures do not compare with those of the paper's.
-        """
-        official = split_rule == "challenge"
-        name = f"{key.collection}/{key.challenge}" + (" (official split)" if official else "")
-        return self._experiment(name, views.tags(key.collection, key.challenge, official))
-
-    def experiment_of_studies(self, key: RunKey) -> str:
-        """Id of the experiment that holds the studies of a collection and challenge, and their trials."""
-        name = f"{key.collection}/{key.challenge} (studies)"
-        return self._experiment(name, views.study_tags(key.collection, key.challenge))
-
-    def _experiment(self, name: str, tags: dict[str, str]) -> str:
-        if name not in self._experiments:
-            found = self.client.get_experiment_by_name(name)
-            if found and found.lifecycle_stage == "deleted":  # its name stays taken
-                self.client.restore_experiment(found.experiment_id)
-            found = found or self._create_experiment(name)
-            self._describe(found, tags)
-            self._experiments[name] = str(found.experiment_id)
-        return self._experiments[name]
-
-    def _create_experiment(self, name: str) -> Any:
-        try:
-            made = self.client.create_experiment(name, artifact_location=self.artifacts)
-        except MlflowException:  # another process was quicker
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
-                raise
-            return found
-        return self.client.get_experiment(made)
-
-    def _describe(self, experiment: Any, tags: dict[str, str]) -> None:
-        """Set what is missing or of another version; what a person may have written stays."""
-        for name, value in tags.items():
-            is_ours = name.startswith(views.VIEW) or name not in experiment.tags
-            if is_ours and experiment.tags.get(name) != value:
-                self.client.set_experiment_tag(experiment.experiment_id, name, value)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes of this machine from publishing to a local store, where both would add the same runs.
-
-        A server's other clients are not kept out: publish to it from one machine at a time.
-
-        Raises:
-            TrackingError: another process has been at it for too long.
-        """
-        if self.file is None:
-            yield
-            return
-        lock = FileLock(f"{self.file}.publish.lock", timeout=PUBLISHING_S)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise TrackingError(
-                f"another process has been publishing to {self.file} for {PUBLISHING_S:.0f} s: wait for it, or end it; "
-                "the next `rijksnet publish` completes what it leaves"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def runs(self, of: Live | record.Run, tag: str, value: str) -> list[Any]:
-        """The runs of an experiment that carry a tag, the newest first."""
-        return list(self.client.search_runs([self.experiment_of(of)], f"tags.`{tag}` = '{value}'"))
-
-    def experiment_of(self, of: Live | record.Run) -> str:
-        return self.experiment(of.key, of.params.get("split_rule", "paper"))
-
-    def published_run(self, run: record.Run, digest: str) -> str | None:
-        """Id of the complete run of a record."""
-        found = self.runs(run, "record_digest", digest)
-        return next((run.info.run_id for run in found if run.data.tags.get("status") == "completed"), None)
+def experiment_of(store: Store, of: Live | record.Run) -> str:
+    return store.experiment(of.key, of.params.get("split_rule", "paper"))
 
 
-def uri(tracking: Tracking) -> str:
-    """The store's address: MLFLOW_TRACKING_URI where it is set (as by `mlflow run`), else the parameter."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri
+def find(store: Store, of: Live | record.Run, tag: str, value: str) -> list[Any]:
+    """The runs of a run's experiment that carry a tag, the newest first."""
+    return store.runs(experiment_of(store, of), f"tags.`{tag}` = '{value}'")
 
 
-def exists(tracking: Tracking) -> bool:
-    """Whether there is a store to ask; a server may still be away."""
-    at = uri(tracking)
-    return not at.startswith(LOCAL_STORE) or Path(at.removeprefix(LOCAL_STORE)).is_file()
-
-
-def open_store(tracking: Tracking) -> Store:
-    """Open the store; a local one is made where it is not there, by one process while the others wait.
-
-    Processes that first touch a new SQLite file together would break its migrations for good.
-
-    Raises:
-        TrackingError: the store cannot be reached.
-    """
-    at = uri(tracking)
-    try:
-        if not at.startswith(LOCAL_STORE):
-            client = mlflow.MlflowClient(at, at)
-            client.search_experiments(max_results=1)
-            return Store(client, None, None)
-        file = Path(at.removeprefix(LOCAL_STORE)).absolute()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock", timeout=PATIENCE_S):
-            client = mlflow.MlflowClient(f"{LOCAL_STORE}{file}", f"{LOCAL_STORE}{file}")
-            client.search_experiments(max_results=1)
-        return Store(client, Path(tracking.artifacts).absolute().as_uri(), file)
-    except Exception as error:  # whatever the server, the network or the database answers
-        raise TrackingError(
-            f"the tracking store {at} cannot be used ({type(error).__name__}: {error}); start it, or set tracking.uri "
-            "or MLFLOW_TRACKING_URI. Nothing is lost: `rijksnet publish` brings it up to date from the records"
-        ) from error
+def published_run(store: Store, run: record.Run, digest: str) -> str | None:
+    """Id of the complete run of a record."""
+    found = find(store, run, "record_digest", digest)
+    return next((run.info.run_id for run in found if run.data.tags.get("status") == "completed"), None)
 
 
 # --- while a run trains -----------------------------------------------------------------------------------------------
@@ -176,14 +52,14 @@ def open_store(tracking: Tracking) -> Store:
 
 def start_live(store: Store, live: Live) -> str:
     """Id of the run that shows a training in progress; made where a resumed training has none yet."""
-    found = store.runs(live, "run_key_live", _live_name(live))
+    found = find(store, live, "run_key_live", _live_name(live))
     if found:
         run_id = str(found[0].info.run_id)
         store.client.update_run(run_id, status="RUNNING")
         store.client.set_tag(run_id, "status", "started")
         return run_id
-    tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started"}
-    run = store.client.create_run(store.experiment_of(live), live.started_ms, tags, run_name(live.key))
+    tags = _key_tags(live.key) | {"run_key_live": _live_name(live), "status": "started", CURRENT: "yes"}
+    run = store.client.create_run(experiment_of(store, live), live.started_ms, tags, run_name(live.key))
     log(store, run.info.run_id, params=_params(live))
     return str(run.info.run_id)
 
@@ -205,46 +81,121 @@ def end_live(store: Store, run_id: str, ended_well: bool) -> None:
 # --- afterwards -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How the store shows a record."""
+
+    run_id: str | None  #: None: no complete run does
+    amiss: list[str]  #: the artifacts that it lacks, or holds otherwise
+
+    @property
+    def whole(self) -> bool:
+        return self.run_id is not None and not self.amiss
+
+
+def look(store: Store, at: RecordPaths, run: record.Run, thorough: bool = False) -> Shown:
+    """Whether the store shows a record as it claims to: artifacts can be lost while their run stays.
+
+    Args:
+        thorough: compare the artifacts' bytes, not only that they are there in their size.
+    """
+    run_id = published_run(store, run, record.digest(at))
+    if run_id is None:
+        return Shown(None, [])
+    wanted = {f"record/{name}": at.root / name for name in _recorded(at, run)}
+    if at.weights.name in run.files:
+        wanted[MODEL_WEIGHTS] = at.weights
+    folders = {name.rpartition("/")[0] for name in wanted}
+    held = {one.path: one.file_size for folder in folders for one in store.client.list_artifacts(run_id, folder)}
+    amiss = {name for name, file in wanted.items() if held.get(name) != file.stat().st_size}
+    if thorough:
+        amiss |= {name for name, file in wanted.items() if name not in amiss and not _holds(store, run_id, name, file)}
+    return Shown(run_id, sorted(amiss))
+
+
+def _holds(store: Store, run_id: str, name: str, file: Path) -> bool:
+    with TemporaryDirectory() as folder:
+        return sha256_of(Path(store.client.download_artifacts(run_id, name, folder))) == sha256_of(file)
+
+
 def publish(
-    store: Store, at: RecordPaths, run: record.Run, lineage: StageLineage | None, pictures: Pictures, folder: Path
+    store: Store,
+    at: RecordPaths,
+    run: record.Run,
+    shown: Shown,
+    lineage: StageLineage | None,
+    pictures: Pictures,
+    folder: Path,
 ) -> tuple[str, Outcome]:
     """Make the store show a record, whole: parameters, metrics, lineage, data, artifacts and the model.
 
     Args:
+        shown: how it does so far.
         lineage: what dvc.lock says of the stage that made the record, if one did.
         pictures: writes artifacts of the run into a folder.
         folder: an empty folder to build artifacts in.
 
     Returns:
-        The run's id, and whether it was added, completed (it had been streamed live) or already there.
+        The run's id, and whether it was added, completed (it had been streamed live), mended or already there.
     """
     digest = record.digest(at)
-    present = store.published_run(run, digest)
-    if present:
-        return present, "present"
-    streamed = store.runs(run, "run_key_live", _live_name(run)) + store.runs(run, "record_digest", digest)
+    if shown.run_id is not None:
+        if shown.amiss:
+            _log_artifacts(store, shown.run_id, at, run, pictures, folder)
+        return shown.run_id, "mended" if shown.amiss else "present"
+    streamed = find(store, run, "run_key_live", _live_name(run)) + find(store, run, "record_digest", digest)
     if streamed:
         run_id = str(streamed[0].info.run_id)
         store.client.set_tag(run_id, "record_digest", digest)
     else:
         tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
-        made = store.client.create_run(store.experiment_of(run), run.started_ms, tags, run_name(run.key))
+        made = store.client.create_run(
+            experiment_of(store, run), run.started_ms, tags, run_name(run.key, record.tried_in(run))
+        )
         run_id = str(made.info.run_id)
     measured = json.loads(at.metrics.read_text(encoding="utf-8"))
     history = record.read_history(at.history) if at.history.name in run.files else []
     values = [*epoch_metrics(history), *_final_metrics(measured, run)]
     log(store, run_id, _params(run), values, _tags(run, lineage) | {views.DESCRIPTION: _description(run, measured)})
     store.client.log_inputs(run_id, list(_datasets(run, lineage)))
-    pictures(at, run, folder)
-    _copy_record(at, run, folder / "record")
-    store.client.log_artifacts(run_id, str(folder))
+    _log_artifacts(store, run_id, at, run, pictures, folder)
     store.client.set_terminated(run_id, "FINISHED", run.ended_ms)
     store.client.set_tag(run_id, "status", "completed")  # last: what lacks it is published again
     return run_id, "completed" if streamed else "added"
 
 
+def _log_artifacts(
+    store: Store, run_id: str, at: RecordPaths, run: record.Run, pictures: Pictures, folder: Path
+) -> None:
+    pictures(at, run, folder)
+    _copy_record(at, run, folder / "record")
+    store.client.log_artifacts(run_id, str(folder))
+
+
+def tell_current(store: Store, shown: Mapping[str, record.Run]) -> None:
+    """Tag runs with `current`: `yes` for those that show the records as they are now, `no` for others of their keys.
+
+    A run that was trained again stands beside the one that it replaces, under the same name. Those of an experiment of
+    DVC's are not current until it is applied.
+
+    Args:
+        shown: by the ids of the runs that show them.
+    """
+    now = {run_id: run for run_id, run in shown.items() if not record.tried_in(run)}
+    keys = {str(run.key) for run in now.values()}
+    for experiment in {experiment_of(store, run) for run in shown.values()}:
+        for one in store.runs(experiment, ""):
+            run_id, tags = one.info.run_id, one.data.tags
+            if run_id in shown or tags.get("run_key") in keys:
+                current = "yes" if run_id in now else "no"
+                if tags.get(CURRENT) != current:
+                    store.client.set_tag(run_id, CURRENT, current)
+
+
 def publish_evidence(store: Store, run_id: str, folder: Path) -> bool:
     """Make a run show a folder of evidence, as artifacts of the folder's name; False where it does so already.
+
+    MLflow takes no links, which the folder's files may be where DVC's cache is linked to.
 
     Evidence is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag.
     """
@@ -254,14 +205,20 @@ def publish_evidence(store: Store, run_id: str, folder: Path) -> bool:
     tag, digest = f"evidence.{folder.name}", sha256_of(marker)
     if store.client.get_run(run_id).data.tags.get(tag) == digest:
         return False
-    store.client.log_artifacts(run_id, str(folder), folder.name)
+    with TemporaryDirectory() as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        store.client.log_artifacts(run_id, copy, folder.name)
     store.client.set_tag(run_id, tag, digest)
     return True
 
 
-def run_name(key: RunKey) -> str:
-    """What the UI's run list shows inside the experiment `collection/challenge`."""
-    return str(key).split("/", 2)[2]
+def run_name(key: RunKey, experiment: str = "") -> str:
+    """What the UI's run list shows inside the experiment `collection/challenge`.
+
+    Args:
+        experiment: of DVC's, in which the run was made.
+    """
+    return str(key).split("/", 2)[2] + (f" ({experiment})" if experiment else "")
 
 
 def _key_tags(key: RunKey) -> dict[str, str]:
@@ -286,15 +243,19 @@ def _description(run: record.Run, measured: dict[str, Any]) -> str:
 def _copy_record(at: RecordPaths, run: record.Run, folder: Path) -> None:
     """All of a record but its weights, which the model holds."""
     folder.mkdir()
-    for name in {at.run.name, *run.files} - {at.weights.name}:
+    for name in _recorded(at, run):
         shutil.copyfile(at.root / name, folder / name)
+
+
+def _recorded(at: RecordPaths, run: record.Run) -> set[str]:
+    return {at.run.name, *run.files} - {at.weights.name}
 
 
 def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
     tags = {
         "split_digest": run.digests["split"],
         "initial_weights_sha256": run.digests["initial_weights"] or "random",
-        **{name: str(value) for name, value in run.lineage.items()},
+        **{name: str(value) for name, value in run.lineage.items() if value is not None},
     }
     if "weights.safetensors" in run.files:
         tags["weights_sha256"] = run.files["weights.safetensors"]

@@ -43,6 +43,11 @@ class Run:
     doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
 
 
+def tried_in(run: Run) -> str:
+    """The name of the experiment of DVC's that made a run; empty: none did."""
+    return str(run.lineage.get("dvc_experiment", ""))
+
+
 @dataclass(frozen=True)
 class Predictions:
     """A trained network's answers for one split."""

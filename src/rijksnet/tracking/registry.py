@@ -2,6 +2,8 @@
 
 A version is identified by the sha256 of its weights. A pin is a small file with that identity: stages depend on pins,
 so that moving the alias `champion` re-runs exactly what the new champion touches.
+
+A champion is chosen by the pipeline, then it follows the pipeline's own run; or by a person, then it stays.
 """
 
 from __future__ import annotations
@@ -9,40 +11,84 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from mlflow.exceptions import MlflowException
 
 from rijksnet import paths
-from rijksnet.errors import TrackingError
+from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.params import Challenge, Params
-from rijksnet.paths import RecordPaths
+from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import record
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
+from rijksnet.tracking.stores import Store, pages
 
 CHAMPION = "champion"
 
+#: Tag of a registered model: the version to which a pipeline last moved the alias. Any other champion is a person's.
+CHOSEN = "chosen_by_pipeline"
 
-def model_name(challenge: str, architecture: str) -> str:
-    return f"rijksnet-{challenge}-{architecture}"
+By = Literal["pipeline", "person"]
+
+#: What run.json counts rather than settles: two runs may differ in it and still be trained alike.
+COUNTED = ("classes", "train_images", "validation_images", "test_images", "device")
 
 
-def source_models(params: Params) -> list[tuple[Challenge, str]]:
-    """Challenge and architecture of every model that the pipeline registers."""
-    return list(itertools.product(params.source.challenges, params.architectures))
+@dataclass(frozen=True)
+class SourceModel:
+    """A model that the pipeline registers: one network, tuned on the source for one challenge."""
+
+    collection: str
+    challenge: Challenge
+    architecture: str
+
+    @property
+    def name(self) -> str:
+        return f"rijksnet-{self.collection}-{self.challenge}-{self.architecture}"
+
+    def own(self, seed: int) -> record.Run | None:
+        """The pipeline's own run, whose weights θ̂ are unless a person chose others; None where it left no record."""
+        key = RunKey(self.collection, self.challenge, self.architecture, "fine_tuning", "imagenet", seed)
+        try:
+            return record.read_run(RecordPaths.of(key))
+        except RecordError:
+            return None
+
+
+def source_models(params: Params) -> list[SourceModel]:
+    """Every model that the pipeline registers."""
+    of = itertools.product(params.source.challenges, params.architectures)
+    return [SourceModel(params.source.collection, *one) for one in of]
+
+
+def model_of(key: RunKey) -> SourceModel:
+    return SourceModel(key.collection, key.challenge, key.architecture)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Pin:
-    """Content identity of a champion."""
+    """Content identity of a champion, and what a reader of the tables should know of it."""
 
     challenge: str
     architecture: str
     weights_sha256: str
+    model: str = ""
+    run_key: str = ""
+    split_digest: str = ""
+    chosen_by: By = "pipeline"
+    settings: dict[str, Any] = field(default_factory=dict)  #: how the run was trained, as its run.json says
+
+    @classmethod
+    def of_run(cls, run: record.Run) -> Pin:
+        """Of the pipeline's own run."""
+        key, weights = run.key, run.files[RecordPaths(Path()).weights.name]
+        split, settings = run.digests["split"], _settings(run)
+        return cls(key.challenge, key.architecture, weights, model_of(key).name, str(key), split, "pipeline", settings)
 
     @property
     def file(self) -> Path:
@@ -52,54 +98,122 @@ class Pin:
         with replacing(self.file) as partial:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
+    def differences(self, own: record.Run) -> list[str]:
+        """In what the champion was trained or tested otherwise than the pipeline's own run; empty: in nothing known."""
+        found = [] if self.run_key == str(own.key) else [f"it is the run {self.run_key}"]
+        if self.split_digest and self.split_digest != own.digests["split"]:
+            found.append("it was trained and tested on another split of the collection, or on another state of it")
+        for name, value in _settings(own).items():
+            if self.settings and self.settings.get(name) != value:
+                found.append(f"{name} {self.settings.get(name)} rather than {value}")
+        return found
+
+
+def _settings(run: record.Run) -> dict[str, Any]:
+    return {name: value for name, value in sorted(run.params.items()) if name not in COUNTED}
+
 
 def read_pin(challenge: str, architecture: str) -> Pin | None:
+    """
+    Raises:
+        TrackingError: the file is there, but is no pin.
+    """
     file = paths.pin(challenge, architecture)
-    return Pin(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        return Pin(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise TrackingError(
+            f"{file} cannot be read ({error}): `dvc checkout {file.parent}` restores it, and without it `rijksnet "
+            "champions` asks the registry anew"
+        ) from error
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
 
 
 def versions(store: Store, name: str) -> list[Any]:
     """The versions of a registered model, the first one first."""
-    found = store.client.search_model_versions(f"name = '{name}'")
+    found = pages(lambda **page: store.client.search_model_versions(f"name = '{name}'", **page))
     return sorted(found, key=lambda version: int(version.version))
+
+
+def is_backed(store: Store, version: Any) -> bool:
+    """Whether the run that holds a version's files is there: runs can be deleted under their versions."""
+    try:
+        return bool(store.client.get_run(version.run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False
+        raise
+
+
+def by_weights(store: Store, name: str) -> dict[str, Any]:
+    """The versions of a model that can be loaded, by the identity of their weights; of the same weights the first."""
+    found: dict[str, Any] = {}
+    for version in versions(store, name):
+        identity = version.tags.get("weights_sha256")
+        if identity and identity not in found and is_backed(store, version):
+            found[identity] = version
+    return found
 
 
 def register(store: Store, at: RecordPaths, run: record.Run, run_id: str) -> tuple[str, bool]:
     """Make a record's weights a version of its model; a second time, the version is found by the weights' identity.
 
+    Where the version's run is gone, another version takes its place, and the alias if it had that.
+
     Returns:
         The version, and whether it is new.
     """
-    name = model_name(run.key.challenge, run.key.architecture)
+    model = model_of(run.key)
     identity = run.files[at.weights.name]
     try:
         store.client.create_registered_model(
-            name,
-            tags={"challenge": run.key.challenge, "architecture": run.key.architecture},
-            description=f"{run.key.architecture}, tuned for {run.key.challenge} on {run.key.collection}: image files "
-            f"in, ranked labels out. The version with the alias `{CHAMPION}` gives the target its θ̂.",
+            model.name,
+            tags={"collection": model.collection, "challenge": model.challenge, "architecture": model.architecture},
+            description=f"{model.architecture}, tuned for {model.challenge} on {model.collection}: image files in, "
+            f"ranked labels out. The version with the alias `{CHAMPION}` gives the target its θ̂.",
         )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    for version in versions(store, name):
-        if version.tags.get("weights_sha256") == identity:
-            return str(version.version), False
+    found = by_weights(store, model.name).get(identity)
+    if found is not None:
+        return str(found.version), False
     accuracy = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]["accuracy"]
     tags = {
         "weights_sha256": identity,
         "run_key": str(run.key),
+        "record_digest": record.digest(at),
         "split_digest": run.digests["split"],
+        "settings": json.dumps(_settings(run), sort_keys=True),
         "test_accuracy": f"{accuracy:.4f}",
     }
     made = store.client.create_model_version(
-        name,
+        model.name,
         f"runs:/{run_id}/model",
         run_id,
         tags=tags,
         description=f"{run.key}: test accuracy {accuracy:.1%}",
     )
+    had = champion(store, model.name)
+    if had is not None and had.tags.get("weights_sha256") == identity:
+        move(store, model.name, made, chosen_by(store, had))
     return str(made.version), True
+
+
+# --- champions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The champion, and how it came to be it."""
+
+    version: Any
+    by: By
+    instead_of: Any | None = None  #: the version that had the alias until now
 
 
 def champion(store: Store, name: str) -> Any | None:
@@ -112,57 +226,74 @@ def champion(store: Store, name: str) -> Any | None:
         raise
 
 
-def ensure_champion(store: Store, challenge: str, architecture: str, pin: Pin | None) -> Any | None:
-    """The champion; where there is none, the alias goes to the pinned version, or without a pin to the first.
+def chosen_by(store: Store, version: Any) -> By:
+    """Who gave the alias to the version that has it."""
+    tags = store.client.get_registered_model(version.name).tags
+    return "pipeline" if tags.get(CHOSEN) == str(version.version) else "person"
 
-    Returns None where the registry knows no version, or not the pinned one.
+
+def move(store: Store, name: str, version: Any, by: By) -> None:
+    """Give the alias to a version."""
+    store.client.set_registered_model_tag(name, CHOSEN, str(version.version) if by == "pipeline" else "")
+    store.client.set_registered_model_alias(name, CHAMPION, str(version.version))
+
+
+def ensure_champion(store: Store, name: str, own: record.Run | None, pin: Pin | None) -> Choice | None:
+    """The champion. A person's stays; the pipeline's is its own run, once it is registered.
+
+    Where no version has the alias, it goes to the pinned one if a person had chosen that, else to the own run's.
+
+    Returns:
+        None where the registry knows no version that could be it.
 
     Raises:
         TrackingError: the registry does not answer, or refuses.
     """
-    name = model_name(challenge, architecture)
-    try:
-        return _ensure(store, name, pin)
-    except MlflowException as error:
-        raise TrackingError(f"the registry does not say which version of {name} is champion: {error}") from error
+    with store.answering(f"who is champion of {name}"):
+        return _ensure(store, name, own, pin)
 
 
-def _ensure(store: Store, name: str, pin: Pin | None) -> Any | None:
+def _ensure(store: Store, name: str, own: record.Run | None, pin: Pin | None) -> Choice | None:
     found = champion(store, name)
-    if found is not None:
-        return found
-    candidates = versions(store, name)
-    if pin is not None:
-        candidates = [version for version in candidates if version.tags.get("weights_sha256") == pin.weights_sha256]
-    if not candidates:
+    by = None if found is None else chosen_by(store, found)
+    if by == "person":
+        return Choice(found, "person")
+    known = by_weights(store, name)
+    ours = known.get(own.files[RecordPaths(Path()).weights.name]) if own else None
+    pinned = known.get(pin.weights_sha256) if pin else None
+    if found is None and pin is not None and (pin.chosen_by == "person" or ours is None):
+        ours, by = pinned, pin.chosen_by
+    if found is not None and (ours is None or ours.version == found.version):
+        return Choice(found, "pipeline")
+    if ours is None:
         return None
-    store.client.set_registered_model_alias(name, CHAMPION, candidates[0].version)
-    return champion(store, name)
+    move(store, name, ours, by or "pipeline")
+    return Choice(ours, by or "pipeline", found)
 
 
-def promote(store: Store, name: str, version: str) -> None:
-    """Move the alias to a version."""
-    store.client.set_registered_model_alias(name, CHAMPION, version)
-
-
-def pin_of(version: Any, challenge: str, architecture: str) -> Pin:
+def pin_of(choice: Choice, model: SourceModel) -> Pin:
     """
     Raises:
-        TrackingError: the version does not say which weights it holds.
+        TrackingError: the champion does not say what its weights are.
     """
+    version = choice.version
     identity = version.tags.get("weights_sha256")
     if not identity:
         raise TrackingError(
-            f"version {version.version} of {version.name} has no tag `weights_sha256`: it was not registered by "
-            "rijksnet; give the alias `champion` to one that was"
+            f"version {version.version} of {model.name} has no tag `weights_sha256`, so that it cannot be pinned: give "
+            f"the alias `{CHAMPION}` to a version that `rijksnet register` made"
         )
-    return Pin(challenge, architecture, identity)
+    tags: Mapping[str, str] = version.tags
+    key, split = tags.get("run_key", ""), tags.get("split_digest", "")
+    settings = json.loads(tags.get("settings", "{}"))
+    return Pin(model.challenge, model.architecture, identity, model.name, key, split, choice.by, settings)
 
 
-def fetch_weights(pin: Pin, out: Path, open_registry: Any) -> str:
+def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], Store]) -> str:
     """Copy the pinned weights to `out`: from a record here that holds them, else from the registry.
 
     Args:
+        name: of the registered model.
         open_registry: gives the store; called only if no record holds the weights.
 
     Returns:
@@ -176,12 +307,11 @@ def fetch_weights(pin: Pin, out: Path, open_registry: Any) -> str:
             with replacing(out) as partial:
                 shutil.copyfile(at.weights, partial)
             return str(at.root)
-    store: Store = open_registry()
-    name = model_name(pin.challenge, pin.architecture)
+    store = open_registry()
     for version in versions(store, name):
         if version.tags.get("weights_sha256") == pin.weights_sha256:
             with TemporaryDirectory() as folder, replacing(out) as partial:
-                file = store.client.download_artifacts(version.run_id, "model/artifacts/weights.safetensors", folder)
+                file = store.client.download_artifacts(version.run_id, MODEL_WEIGHTS, folder)
                 if sha256_of(Path(file)) != pin.weights_sha256:
                     raise TrackingError(f"version {version.version} of {name} does not hold the weights that it names")
                 shutil.copyfile(file, partial)

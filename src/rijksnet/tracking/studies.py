@@ -10,7 +10,8 @@ from typing import Any
 
 from rijksnet.paths import RecordPaths, StudyPaths
 from rijksnet.tracking import mlflow_store, study_record, views
-from rijksnet.tracking.mlflow_store import Outcome, Store
+from rijksnet.tracking.mlflow_store import Outcome
+from rijksnet.tracking.stores import Store
 from rijksnet.tracking.study_record import Study, Trial
 
 PARENT = "mlflow.parentRunId"
@@ -81,17 +82,13 @@ def _tags(study: Study, says: str) -> dict[str, str]:
 
 def _published_trials(store: Store, experiment: str, run_id: str) -> set[str]:
     """Numbers of the trials that the store shows whole; what an interrupted publication left unfinished goes."""
-    numbers, token = set(), None
-    while True:
-        page = store.client.search_runs([experiment], f"tags.`{PARENT}` = '{run_id}'", page_token=token)
-        for run in page:
-            if run.info.status == "RUNNING":
-                store.client.delete_run(run.info.run_id)
-            else:
-                numbers.add(run.data.tags["trial"])
-        token = page.token
-        if not token:
-            return numbers
+    numbers = set()
+    for run in store.runs(experiment, f"tags.`{PARENT}` = '{run_id}'"):
+        if run.info.status == "RUNNING":
+            store.client.delete_run(run.info.run_id)
+        else:
+            numbers.add(run.data.tags["trial"])
+    return numbers
 
 
 def _publish_trial(store: Store, experiment: str, run_id: str, study: Study, trial: Trial) -> None:

@@ -18,6 +18,9 @@ VIEW = "mlflow.sharedViewState."
 DESCRIPTION = "mlflow.note.content"
 KIND = "mlflow.experimentKind"
 
+#: Tag of a run: `yes` if it shows a record as it is now, `no` if that was made again since.
+CURRENT = "current"
+
 #: What makes a run, and what it scores: the columns, in the order of reading, with their widths in px.
 PARAMS = {"architecture": 130, "strategy": 120, "initialisation": 115, "seed": 60}
 METRICS = {
@@ -111,6 +114,7 @@ def description(collection: str, challenge: str, official_split: bool) -> str:
         "One run is one *architecture*, trained by one *strategy* from one *initialisation* (`imagenet` is the paper's "
         "θ, `rijksmuseum` its θ̂, tuned on the source collection) with one *seed*. `test/…` is measured once, on the "
         "test split, after training; `tested/…` on the validation split, with the weights that are tested. "
+        f"A run whose tag `{CURRENT}` is `no` was made again since; the prepared comparisons leave it out. "
         "**Views**, above the list of runs, opens the prepared comparisons."
     )
 
@@ -127,11 +131,11 @@ def _metric(name: str) -> str:
 
 
 def _state(params: Mapping[str, int] = PARAMS, metrics: Mapping[str, int] = METRICS, **page: Any) -> dict[str, Any]:
-    """Columns of these widths, runs by descending values of the first metric, all of them shown in charts."""
+    """Columns of these widths, current runs by descending values of the first metric, all of them shown in charts."""
     widths = {_param(name): width for name, width in params.items()}
     widths |= {_metric(name): width for name, width in metrics.items()}
     return {
-        "searchFilter": "",
+        "searchFilter": f"tags.{CURRENT} = 'yes'",
         "orderByKey": _metric(next(iter(metrics))),
         "orderByAsc": False,
         "selectedColumns": list(widths),
@@ -235,7 +239,7 @@ def _views() -> Iterator[View]:
 
 
 def _study_views() -> Iterator[View]:
-    trials = _state(STUDY_PARAMS, STUDY_METRICS)
+    trials = _state(STUDY_PARAMS, STUDY_METRICS, searchFilter="")
     yield View("rijksnet-trials", "Trials by validation accuracy", False, trials)
     parallel = {**_parallel("tested/accuracy"), "selectedParams": [*OF_EVERY_TRIAL]}
     charts = _charts(Section("Where the good recipes lie", 1, [parallel]))

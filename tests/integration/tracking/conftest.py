@@ -16,8 +16,8 @@ from helpers import KEY, write_record
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
-from rijksnet.tracking import mlflow_store, record
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import record, stores
+from rijksnet.tracking.stores import Store
 from stores import Published, make_project, served, write_lock
 
 
@@ -52,9 +52,7 @@ def _nothing_outlives_a_power_cut() -> Iterator[None]:
 def blank_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite store with nothing in it: making its tables takes seconds, copying the file does not."""
     file = tmp_path_factory.mktemp("blank") / "mlflow.db"
-    mlflow_store.open_store(
-        Tracking(uri=f"sqlite:///{file}", ui="http://ui", artifacts=str(file.parent), live_after_s=0.0)
-    )
+    stores.open_store(Tracking(uri=f"sqlite:///{file}", ui="http://ui", artifacts=str(file.parent), live_after_s=0.0))
     return file
 
 
@@ -68,7 +66,7 @@ def params(tmp_path: Path, blank_store: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def store(params: Params) -> Store:
-    return mlflow_store.open_store(params.tracking)
+    return stores.open_store(params.tracking)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +80,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Pu
         write_lock()
         params = load(Path("params.yaml"))
         publish.publish(params)
-        store = mlflow_store.open_store(params.tracking)
+        store = stores.open_store(params.tracking)
     (run,) = store.client.search_runs([store.experiment(KEY)])
     return Published(store, run, RecordPaths(folder / at.root))
 

@@ -15,9 +15,9 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import champions, publish
-from rijksnet.tracking import mlflow_store, registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import registry, stores
 from rijksnet.tracking.registry import Pin
+from rijksnet.tracking.stores import Store
 from stores import MODEL, free_port
 
 PIN = paths.pin("type", "test_resnet")
@@ -34,6 +34,12 @@ def two_versions(store: Store, params: Params, only_weights: None) -> list[Recor
     return records
 
 
+def promoted(store: Store, number: str) -> None:
+    """As a person's `rijksnet promote` does."""
+    (version,) = (one for one in registry.versions(store, MODEL) if str(one.version) == number)
+    registry.move(store, MODEL, version, "person")
+
+
 def pinned() -> str:
     pin = registry.read_pin("type", "test_resnet")
     assert pin is not None
@@ -45,11 +51,13 @@ def test_pins_follow_the_alias(
 ) -> None:
     champions.champions(params)
     assert pinned() == sha256_of(two_versions[0].weights)
-    assert f"{MODEL}: the champion is version 1 ({KEY})" in capsys.readouterr().err
+    assert f"{MODEL}: θ̂ is version 1 ({KEY}), chosen by a pipeline" in capsys.readouterr().err
     store.client.set_registered_model_alias(MODEL, "champion", "2")  # as the MLflow UI does
     champions.champions(params)
     assert pinned() == sha256_of(two_versions[1].weights)
-    assert "the champion is version 2" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"θ̂ is version 2 ({replace(KEY, seed=1)}), chosen by a person; it was " in told
+    assert f"is not this project's own run: it is the run {replace(KEY, seed=1)}" in told
 
 
 def test_a_pin_is_written_only_when_it_changes(
@@ -66,7 +74,7 @@ def test_a_pin_is_written_only_when_it_changes(
 def test_a_lost_alias_goes_back_to_what_is_pinned(
     store: Store, params: Params, two_versions: list[RecordPaths]
 ) -> None:
-    registry.promote(store, MODEL, "2")
+    promoted(store, "2")
     champions.champions(params)
     store.client.delete_registered_model_alias(MODEL, "champion")
     champions.champions(params)
@@ -109,7 +117,7 @@ def test_a_registry_that_dies_midway_leaves_the_pins_with_a_warning(
     assert PIN.read_bytes() == before
     assert asked == [MODEL]
     told = capsys.readouterr().err
-    assert f"warning: {MODEL}: keeping the pin {pinned()[:12]}…: the registry does not say which version" in told
+    assert f"warning: {MODEL}: keeping the pin {pinned()[:12]}…: who is champion of {MODEL}: the tracking" in told
     assert "Max retries exceeded" in told
 
 
@@ -122,7 +130,7 @@ def test_why_the_registry_is_away_is_told_word_for_word(
     def refuse(_: object) -> None:
         raise TrackingError(message)
 
-    monkeypatch.setattr(mlflow_store, "open_store", refuse)
+    monkeypatch.setattr(stores, "open_store", refuse)
     champions.champions(params)
     assert capsys.readouterr().err.endswith(f": {message}\n")
 
@@ -130,13 +138,13 @@ def test_why_the_registry_is_away_is_told_word_for_word(
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{port}", "sqlite:///not/yet/made.db"])
 def test_without_pin_and_registry_there_is_no_champion(params: Params, uri: str) -> None:
     uri = uri.format(port=free_port())
-    with pytest.raises(TrackingError, match=rf"{MODEL} has no champion and no pin: .*{uri}.*rijksnet register"):
+    with pytest.raises(TrackingError, match=rf"{MODEL} has no champion, no pin and no run of its own here: .*{uri}"):
         champions.champions(at_uri(params, uri))
     assert not PIN.exists()
 
 
 def test_without_pin_and_version_there_is_no_champion(params: Params) -> None:
-    with pytest.raises(TrackingError, match="the registry knows no version of it; `rijksnet register`"):
+    with pytest.raises(TrackingError, match="the registry knows no version of it"):
         champions.champions(params)
     assert not PIN.exists()
 
@@ -145,11 +153,11 @@ def test_a_registry_that_does_not_know_the_pin_leaves_it_with_a_warning(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.client.delete_registered_model_alias(MODEL, "champion")
-    Pin("type", "test_resnet", "d" * 64).write()
+    Pin("type", "test_resnet", "d" * 64, chosen_by="person").write()
     champions.champions(params)
     assert pinned() == "d" * 64
     assert "warning: " in (told := capsys.readouterr().err)
-    assert "does not know the pinned version; `rijksnet publish` adds it" in told
+    assert "the registry knows no version of it; `rijksnet publish` adds it" in told
     assert registry.champion(store, MODEL) is None
 
 
@@ -159,7 +167,7 @@ def test_a_champion_that_does_not_name_its_weights_is_told(
     champions.champions(params)
     before = PIN.read_bytes()
     store.client.create_model_version(MODEL, "file:///somewhere")
-    registry.promote(store, MODEL, "3")
+    promoted(store, "3")
     with pytest.raises(TrackingError, match=f"version 3 of {MODEL} has no tag `weights_sha256`"):
         champions.champions(params)
     assert PIN.read_bytes() == before

@@ -17,9 +17,9 @@ from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
 from rijksnet.stages.follow import follow
-from rijksnet.tracking import mlflow_store, record
+from rijksnet.tracking import record, stores
 from rijksnet.tracking.live import Live, followed
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking.stores import Store
 from stores import free_port, make_project, wait_for
 
 FILE = Path(".checkpoints") / str(KEY) / "live.json"
@@ -109,7 +109,7 @@ def test_whatever_goes_wrong_is_one_warning_word_for_word(
     def refuse(_: object) -> None:
         raise error(message)
 
-    monkeypatch.setattr(mlflow_store, "open_store", refuse)
+    monkeypatch.setattr(stores, "open_store", refuse)
     live().write(FILE)
     follow(params, FILE)
     told = capsys.readouterr().err

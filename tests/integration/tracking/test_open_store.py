@@ -11,15 +11,15 @@ from filelock import FileLock
 
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params, Tracking
-from rijksnet.tracking import mlflow_store
+from rijksnet.tracking import address, stores
 from stores import free_port
 
 OPEN = """
 from rijksnet.params import Tracking
-from rijksnet.tracking import mlflow_store
+from rijksnet.tracking import address, mlflow_store, stores
 input()
 tracking = Tracking(uri="sqlite:///new/mlflow.db", ui="http://ui", artifacts="mlartifacts", live_after_s=0.0)
-store = mlflow_store.open_store(tracking)
+store = stores.open_store(tracking)
 print(store.client.create_experiment("{name}"))
 """
 
@@ -51,22 +51,22 @@ def test_the_environment_wins_over_the_parameter(
     other = tmp_path / "other.db"
     other.write_bytes(blank_store.read_bytes())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
-    assert mlflow_store.uri(params.tracking) == f"sqlite:///{other}"
-    mlflow_store.open_store(params.tracking).client.create_experiment("seen")
+    assert address.uri(params.tracking) == f"sqlite:///{other}"
+    stores.open_store(params.tracking).client.create_experiment("seen")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert mlflow_store.uri(params.tracking) == "sqlite:///mlflow.db"
-    assert mlflow_store.open_store(params.tracking).client.get_experiment_by_name("seen") is None
+    assert address.uri(params.tracking) == "sqlite:///mlflow.db"
+    assert stores.open_store(params.tracking).client.get_experiment_by_name("seen") is None
 
 
 def test_a_relative_file_is_that_of_the_working_directory(
     params: Params, tmp_path: Path, blank_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlflow_store.open_store(params.tracking).client.create_experiment("here")
+    stores.open_store(params.tracking).client.create_experiment("here")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "mlflow.db").write_bytes(blank_store.read_bytes())
     monkeypatch.chdir(elsewhere)
-    assert mlflow_store.open_store(params.tracking).client.get_experiment_by_name("here") is None
+    assert stores.open_store(params.tracking).client.get_experiment_by_name("here") is None
 
 
 def test_whether_there_is_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,12 +74,12 @@ def test_whether_there_is_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file, server = (
         Tracking(uri=uri, ui="http://ui", artifacts="a", live_after_s=0.0) for uri in ("sqlite:///a/b.db", "http://h:1")
     )
-    assert not mlflow_store.exists(file)
-    assert mlflow_store.exists(server)
+    assert not address.exists(file)
+    assert address.exists(server)
     assert list(tmp_path.iterdir()) == []  # asking made nothing
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.db").touch()
-    assert mlflow_store.exists(file)
+    assert address.exists(file)
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{port}", "sqlite:///{file}/mlflow.db", "gopher://h"])
@@ -87,12 +87,12 @@ def test_a_store_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, ur
     (tmp_path / "file").touch()
     uri = uri.format(port=free_port(), file=tmp_path / "file")
     with pytest.raises(TrackingError, match=rf"the tracking store {uri} cannot be used .*MLFLOW_TRACKING_URI"):
-        mlflow_store.open_store(Tracking(uri=uri, ui="http://ui", artifacts=str(tmp_path), live_after_s=0.0))
+        stores.open_store(Tracking(uri=uri, ui="http://ui", artifacts=str(tmp_path), live_after_s=0.0))
 
 
 def test_a_store_that_another_process_keeps_to_itself_is_not_waited_for_without_end(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(stores, "PATIENCE_S", 0.01)
     with FileLock("mlflow.db.lock"), pytest.raises(TrackingError, match=r"Timeout.*mlflow\.db\.lock"):
-        mlflow_store.open_store(params.tracking)
+        stores.open_store(params.tracking)

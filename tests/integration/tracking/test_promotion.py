@@ -14,7 +14,7 @@ from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import promotion, publish
 from rijksnet.tracking import registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking.stores import Store
 from stores import MODEL
 
 
@@ -114,7 +114,7 @@ def test_an_unknown_version_is_told_with_those_there_are(
 def test_the_table_has_a_line_for_each_version(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    registry.promote(store, MODEL, "2")
+    registry.move(store, MODEL, registry.versions(store, MODEL)[2 - 1], "person")
     store.client.create_registered_model("someone-elses")
     Console(width=200).print(promotion.models_table(params))
     told = capsys.readouterr().out

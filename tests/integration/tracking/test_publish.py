@@ -20,8 +20,8 @@ from rijksnet.files import md5_of, sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
 from rijksnet.stages import pictures, publish
-from rijksnet.tracking import mlflow_store, record, registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import mlflow_store, record, registry, stores
+from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
 from stores import Published as PublishedRun
 
@@ -132,7 +132,7 @@ def test_a_doubtful_run_can_be_found_and_says_why(store: Store, params: Params, 
     at.run.write_text(json.dumps(run | {"doubts": ["training accuracy fell", "validation accuracy fell"]}))
     write_record(replace(KEY, seed=1), seed=1)
     publish.publish(params)
-    experiment = store.experiment_of(record.read_run(at))
+    experiment = mlflow_store.experiment_of(store, record.read_run(at))
     (found,) = store.client.search_runs([experiment], "tags.doubts LIKE '%fell%'")
     assert found.data.tags["run_key"] == str(KEY)
     assert found.data.tags["doubts"] == "training accuracy fell; validation accuracy fell"
@@ -267,7 +267,7 @@ def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights:
     write_lock()
     write_record(OTHER)
     publish.publish(params)
-    (first,) = runs_of(mlflow_store.open_store(params.tracking))
+    (first,) = runs_of(stores.open_store(params.tracking))
     before = counts()
     shutil.copyfile(blank_store, "another.db")
     shutil.move("mlflow.db", "lost.db")
@@ -275,7 +275,7 @@ def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights:
         update={"tracking": params.tracking.model_copy(update={"uri": "sqlite:///another.db"})}
     )
     publish.publish(elsewhere)
-    (again,) = runs_of(mlflow_store.open_store(elsewhere.tracking))
+    (again,) = runs_of(stores.open_store(elsewhere.tracking))
     shutil.move("another.db", "mlflow.db")
     assert counts() == before
     assert again.data.params == first.data.params
@@ -317,7 +317,7 @@ def test_an_interrupted_publication_is_completed_by_the_next(params: Params, onl
     """Each step takes effect, and then the process dies."""
     write_record()
     write_lock()
-    store = mlflow_store.open_store(params.tracking)
+    store = stores.open_store(params.tracking)
     original = getattr(type(store.client), step)
 
     def and_then_stop(*arguments: Any, **options: Any) -> None:
@@ -349,7 +349,7 @@ def test_a_damaged_record_is_left_out_and_the_rest_published(
     assert told.count("warning") == 1
     assert f"{damaged.metrics} is not the file that the run wrote" in told
     assert "1 runs added" in told
-    store = mlflow_store.open_store(params.tracking)
+    store = stores.open_store(params.tracking)
     assert [one.data.tags["record_digest"] for one in runs_of(store, OTHER)] == [record.digest(sound)]
     assert runs_of(store) == []
 
@@ -387,7 +387,7 @@ def test_two_that_publish_at_once_add_a_run_once(params: Params) -> None:
 def test_one_that_publishes_without_end_is_not_waited_for_without_end(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "PUBLISHING_S", 0.01)
+    monkeypatch.setattr(stores, "PUBLISHING_S", 0.01)
     with FileLock("mlflow.db.publish.lock"), pytest.raises(TrackingError, match="another process has been publishing"):
         publish.publish(params)
 

@@ -16,8 +16,8 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params, load
 from rijksnet.paths import RUNS
 from rijksnet.stages import champions, promotion, publish
-from rijksnet.tracking import mlflow_store, registry
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import address, registry
+from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, make_project, write_lock
 
 
@@ -80,4 +80,4 @@ def test_from_records_to_pins_through_a_server(
     shutil.rmtree(RUNS)  # the weights are the registry's to give, now
     champions.tuned(params, "type", "test_resnet")
     assert sha256_of(paths.tuned_weights("type", "test_resnet")) == identities[0]
-    assert mlflow_store.exists(params.tracking)
+    assert address.exists(params.tracking)

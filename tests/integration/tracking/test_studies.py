@@ -13,7 +13,7 @@ from rijksnet.params import Params
 from rijksnet.paths import StudyPaths
 from rijksnet.stages import publish
 from rijksnet.tracking import study_record
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking.stores import Store
 from rijksnet.tracking.study_record import Study, Trial
 
 AT = StudyPaths.of(KEY)

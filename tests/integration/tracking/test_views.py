@@ -19,8 +19,8 @@ from rijksnet.params import Params
 from rijksnet.paths import COMMON_CLASSES, RunKey
 from rijksnet.stages import publish
 from rijksnet.stages.ui import ui
-from rijksnet.tracking import mlflow_store, views
-from rijksnet.tracking.mlflow_store import Store
+from rijksnet.tracking import stores, views
+from rijksnet.tracking.stores import Store
 from stores import Published, answers, free_port, wait_for
 
 
@@ -69,7 +69,7 @@ def test_an_experiment_says_what_its_runs_have_in_common(store: Store, challenge
 def test_views_are_renewed_and_a_persons_own_words_stay(params: Params, only_weights: None) -> None:
     write_record()
     publish.publish(params)
-    client = mlflow_store.open_store(params.tracking).client
+    client = stores.open_store(params.tracking).client
     experiment = client.get_experiment_by_name(f"{COLLECTION}/type").experiment_id
     table = f"mlflow.sharedViewState.{views.VIEWS[0].id}"
     made = client.get_experiment(experiment).tags[table]

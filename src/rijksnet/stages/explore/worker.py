@@ -150,10 +150,10 @@ def adopt_winner(subject: Subject, board: Board, study: Study) -> None:
 def publish(params: Params) -> None:
     """Show the study in MLflow; a store that is away is told, and `rijksnet publish` brings it later."""
     from rijksnet.stages.publish import publish_studies
-    from rijksnet.tracking import mlflow_store
+    from rijksnet.tracking import stores
 
     try:
-        store = mlflow_store.open_store(params.tracking)
+        store = stores.open_store(params.tracking)
         with store.alone():
             publish_studies(store)
     except TrackingError as error:
