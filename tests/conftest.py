@@ -49,6 +49,7 @@ def content() -> Content:
         "imagenet": {
             "timm": [],
             "file": {},
+            "registry": {},
             "pretrain": {
                 "collection": "photographs",
                 "architectures": ["test_resnet"],

@@ -51,11 +51,25 @@ class Pretrain(Frozen):
     max_epochs: int = Field(ge=1, description="epochs at most")
 
 
+class RegistryWeights(Frozen):
+    """Weights in an MLflow registry, this project's or another's."""
+
+    model: str = Field(
+        pattern=r"^(models:/[^/@]+(@[^/@]+|/[0-9]+)|runs:/[0-9a-f]{32}/.+)$",
+        description="models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH",
+    )
+    store: str = Field(description="its tracking server, or sqlite:///FILE")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its weights file: whatever the alias names later")
+
+
 class Imagenet(Frozen):
-    """Where θ comes from; every architecture stands in exactly one of the three lists."""
+    """Where θ comes from; every architecture stands in exactly one of the four lists."""
 
     timm: list[Architecture] = Field(description="architectures whose ImageNet weights timm downloads")
     file: dict[Architecture, str] = Field(description="architecture: path of a safetensors file")
+    registry: dict[Architecture, RegistryWeights] = Field(
+        description="architecture: weights from an MLflow registry, for example another museum's θ̂"
+    )
     pretrain: Pretrain = Field(description="θ trained here on photographs")
 
 
@@ -242,12 +256,14 @@ class Params(Frozen):
 
     @model_validator(mode="after")
     def _every_architecture_has_one_theta(self) -> Params:
-        origins = [*self.imagenet.timm, *self.imagenet.file, *self.imagenet.pretrain.architectures]
+        imagenet = self.imagenet
+        origins = [*imagenet.timm, *imagenet.file, *imagenet.registry, *imagenet.pretrain.architectures]
         for architecture in self.architectures:
             if origins.count(architecture) != 1:
                 raise ValueError(
-                    f"architecture {architecture!r} must stand once in imagenet.timm, imagenet.file or "
-                    f"imagenet.pretrain.architectures; it stands there {origins.count(architecture)} times"
+                    f"architecture {architecture!r} must stand once in imagenet.timm, imagenet.file, "
+                    "imagenet.registry or imagenet.pretrain.architectures; it stands there "
+                    f"{origins.count(architecture)} times"
                 )
         if self.scratch.challenges and self.scratch.architecture not in self.architectures:
             raise ValueError(

@@ -86,8 +86,8 @@ def test_the_report_leads_to_the_runs_that_mlflow_shows(reproduced: Project) -> 
     assert "Not run" not in page.split("Side experiments</h2>")[0].split("Claims</h2>")[-1]
 
 
-def test_with_nothing_changed_only_champions_runs(reproduced: Project) -> None:
-    assert reproduced.repro() == {"champions"}
+def test_with_nothing_changed_only_what_looks_outside_runs(reproduced: Project) -> None:
+    assert reproduced.repro() == {"champions", "publish"}
 
 
 def test_metrics_and_plots_can_be_shown(reproduced: Project) -> None:
@@ -118,7 +118,7 @@ def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores
     }
     assert champion(reproduced) != first
 
-    said = reproduced.run("rijksnet", "promote", MODEL, "1", "--yes")
+    said = reproduced.run("rijksnet", "promote", MODEL, "1", "--yes", "--force", "--reason", "enough")
     assert said.count("test accuracy") == 2
     assert not {stage for stage in reproduced.repro() if stage.startswith(TRAINING)}
     assert champion(reproduced) == first

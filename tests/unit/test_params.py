@@ -382,8 +382,8 @@ def test_impossible_values_are_refused_by_their_full_name(
         ),
         pytest.param(
             {"architectures": ["test_resnet", "vgg19"]},
-            "architecture 'vgg19' must stand once in imagenet.timm, imagenet.file or imagenet.pretrain.architectures; "
-            "it stands there 0 times",
+            "architecture 'vgg19' must stand once in imagenet.timm, imagenet.file, imagenet.registry or "
+            "imagenet.pretrain.architectures; it stands there 0 times",
             id="no θ",
         ),
         pytest.param({"imagenet.timm": ["test_resnet"]}, "it stands there 2 times", id="two θ, timm"),

@@ -77,6 +77,7 @@ class RunResult:
     best_epoch: int | None
     epochs: int
     weights_digest: str
+    initial_weights: str  #: sha256 of the weights that it starts from; empty: random ones
     split_digest: str
     digest: str
     git_commit: str | None
@@ -138,6 +139,7 @@ def load_run(root: Path) -> RunResult:
             best_epoch=metrics["best_epoch"],
             epochs=metrics["epochs"],
             weights_digest=run["files"].get(paths.weights.name, ""),
+            initial_weights=run["digests"]["initial_weights"],
             split_digest=run["digests"]["split"],
             digest=hashlib.sha256(content).hexdigest(),
             git_commit=run["lineage"].get("git_commit"),

@@ -49,6 +49,19 @@ def publish(
 
 
 @app.command(rich_help_panel=RESULTS)
+def status() -> None:
+    """Say what `dvc repro` would change, with exit status 1 if anything: a gate for CI.
+
+    `dvc status` cannot be one: the stages that look at the world outside always count as changed there.
+    """
+    from rijksnet.stages.status import status
+
+    found = status(params())
+    print(*found, sep="\n") if found else print("everything is as the parameters ask")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command(rich_help_panel=RESULTS)
 def compare(
     a: Annotated[str, typer.Argument(metavar="RUN", help="a run's key, or the folder of its record")],
     b: Annotated[str, typer.Argument(metavar="RUN", help="the run to compare it with")],
@@ -102,11 +115,35 @@ def models() -> None:
 
 @app.command(rich_help_panel=MODELS)
 def promote(
-    model: Annotated[str, typer.Argument(help="a registered model, e.g. rijksnet-type-resnet50", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="a registered model, e.g. rijksnet-met-type-resnet50", show_default=False)
+    ],
     version: Annotated[str, typer.Argument(help="the version to make champion", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the test images by which it may be worse and count as as good")
+    ] = 0.01,
+    force: Annotated[bool, typer.Option("--force", help="also against the evidence; needs --reason")] = False,
+    reason: Annotated[str, typer.Option(help="why; kept with the version")] = "",
 ) -> None:
-    """Make a version the champion; the next `dvc repro` re-runs exactly what depends on it."""
+    """Make a version the champion, if it is better than the one there is on the same test objects, or not worse.
+
+    The next `dvc repro` re-runs exactly what depends on it.
+    """
+    from rijksnet.errors import ParamsError
     from rijksnet.stages.promotion import promote
 
-    promote(params(), model, version, ask=None if yes else lambda question: typer.confirm(question))
+    if force != bool(reason.strip()):
+        raise ParamsError("--force and --reason go together: what is done against the evidence is kept with its reason")
+    ask = None if yes else lambda question: typer.confirm(question)
+    promote(params(), model, version, ask, margin, reason.strip())
+
+
+@app.command(rich_help_panel=MODELS)
+def rollback(
+    model: Annotated[str, typer.Argument(help="a registered model", show_default=False)],
+) -> None:
+    """Give the alias back to the version that the champion replaced; `dvc repro` restores what depends on it."""
+    from rijksnet.stages.promotion import rollback
+
+    rollback(params(), model)

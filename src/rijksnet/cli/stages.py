@@ -122,6 +122,14 @@ def import_weights(architecture: ArchitectureArgument) -> None:
     import_file(architecture, Path(files[architecture]), imagenet_weights(architecture))
 
 
+@app.command("import_model", rich_help_panel=STAGES)
+def import_model(architecture: ArchitectureArgument) -> None:
+    """Take θ from the MLflow registry that imagenet.registry names, for example another project's champion."""
+    from rijksnet.stages.import_model import import_model
+
+    import_model(params(), architecture)
+
+
 @app.command(rich_help_panel=STAGES)
 def download(architecture: ArchitectureArgument) -> None:
     """Download θ as timm publishes it."""

@@ -8,9 +8,13 @@ from typing import Any
 import timm
 
 from rijksnet.errors import WeightsError
+from rijksnet.files import sha256_of
 from rijksnet.networks import weights
-from rijksnet.networks.architectures import Network, design_as_published, timm_name
-from rijksnet.networks.weights import Design
+from rijksnet.networks.architectures import Network, default_config, design_as_published, timm_name
+from rijksnet.networks.weights import Ancestry, Design
+
+#: What is said of weights whose publisher does not say it.
+UNKNOWN = "not stated"
 
 
 def download(architecture: str, out: Path) -> None:
@@ -29,11 +33,23 @@ def download(architecture: str, out: Path) -> None:
             f"the weights of {architecture!r} could not be downloaded ({error}); try again when the hub can be "
             "reached, or fetch them elsewhere and name the file under imagenet.file"
         ) from error
-    _save(pretrained.state_dict(), design, Path(f"timm's {architecture}"), out)
+    published = default_config(architecture)
+    step = {
+        "from": "timm",
+        "name": f"{published['architecture']}.{published['tag']}",
+        "licence": published.get("license") or UNKNOWN,
+        "url": published.get("url") or published.get("hf_hub_id") or UNKNOWN,
+    }
+    _save(pretrained.state_dict(), design, Path(f"timm's {architecture}"), out, [step])
 
 
-def import_file(architecture: str, source: Path, out: Path) -> None:
+def import_file(architecture: str, source: Path, out: Path, step: dict[str, str] | None = None) -> None:
     """θ from any safetensors file whose header names its architecture, checked by loading it.
+
+    A file written here, a record's or a registered model's, brings its ancestry along.
+
+    Args:
+        step: how the file came here, in place of that it is one.
 
     Raises:
         WeightsError: the file is damaged, is another architecture's, or its header says too little.
@@ -41,10 +57,11 @@ def import_file(architecture: str, source: Path, out: Path) -> None:
     tensors, header = weights.read(source)
     design = published_design(header, source)
     if timm_name(design.architecture) != timm_name(architecture):
-        raise WeightsError(
-            f"imagenet.file says that {source} holds {architecture!r}, but its header says {design.architecture!r}"
-        )
-    _save(tensors, design, source, out)
+        raise WeightsError(f"{source} is to hold {architecture!r}, but its header says {design.architecture!r}")
+    before = weights.ancestry_in(header)
+    licence = {} if before else {"licence": header.get("licence") or header.get("license") or UNKNOWN}
+    step = step or {"from": "file", "name": source.name, "sha256": sha256_of(source)}
+    _save(tensors, design, source, out, [*before, {**step, **licence}])
 
 
 def published_design(header: dict[str, str], path: Path) -> Design:
@@ -72,7 +89,7 @@ def _triple(numbers: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _save(tensors: dict[str, Any], design: Design, source: Path, out: Path) -> None:
+def _save(tensors: dict[str, Any], design: Design, source: Path, out: Path, ancestry: Ancestry) -> None:
     network = Network(design, classes=1, scale="unit")
     weights.load_backbone(network.backbone, tensors, source)
-    weights.save(out, network.backbone.state_dict(), design, classes=[])
+    weights.save(out, network.backbone.state_dict(), design, [], ancestry)

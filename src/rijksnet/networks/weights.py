@@ -50,9 +50,17 @@ class Design:
         return self if batch_norm is None else replace(self, batch_norm_epsilon=batch_norm.epsilon)
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], design: Design, classes: Sequence[str]) -> None:
-    """Write weights: the same tensors, design and classes give the same bytes."""
-    header = json.dumps({"design": asdict(design), "classes": list(classes)}, ensure_ascii=False, sort_keys=True)
+#: How weights came to be, the first step first: each says `from` what (`timm`, `file`, `registry`, `training`) and its
+#: `name`; what others published has its `licence`, what was fetched its `sha256`.
+Ancestry = Sequence[Mapping[str, str]]
+
+
+def save(
+    path: Path, tensors: Mapping[str, Tensor], design: Design, classes: Sequence[str], ancestry: Ancestry = ()
+) -> None:
+    """Write weights: the same tensors and the same said of them give the same bytes."""
+    about = {"design": asdict(design), "classes": list(classes), "ancestry": list(ancestry)}
+    header = json.dumps(about, ensure_ascii=False, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial, {HEADER: header})
@@ -79,6 +87,12 @@ def design_in(header: Mapping[str, str], path: Path) -> tuple[Design, list[str]]
         raise WeightsError(f"{path} was not written by rijksnet: import it as θ (imagenet.file in params.yaml)")
     content = json.loads(header[HEADER])
     return Design.from_dict(content["design"]), content["classes"]
+
+
+def ancestry_in(header: Mapping[str, str]) -> Ancestry:
+    """How weights written by `save` came to be; empty for others."""
+    found: Ancestry = json.loads(header.get(HEADER, "{}")).get("ancestry", [])
+    return found
 
 
 def load_backbone(backbone: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

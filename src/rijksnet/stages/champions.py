@@ -10,8 +10,10 @@ from rich.markup import escape
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.tracking import address, record, registry, stores
-from rijksnet.tracking.registry import Choice, Pin, SourceModel
+from rijksnet.stages import promotion
+from rijksnet.tracking import address, pins, record, registry, stores
+from rijksnet.tracking.pins import Pin, SourceModel
+from rijksnet.tracking.registry import Choice
 from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -28,8 +30,8 @@ def champions(params: Params) -> None:
     """
     store, away = _registry(params)
     paths.PINS.mkdir(exist_ok=True)
-    for model in registry.source_models(params):
-        own, pin = model.own(params.training.seed), registry.read_pin(model.challenge, model.architecture)
+    for model in pins.source_models(params):
+        own, pin = model.own(params.training.seed), pins.read_pin(model.challenge, model.architecture)
         choice = None
         if store is not None:
             try:
@@ -38,6 +40,8 @@ def champions(params: Params) -> None:
                 store, away = None, str(error)
         following = registry.pin_of(choice, model) if choice else _without(model, own, pin, away)
         if following != pin:
+            if store is not None and choice is not None and pin is not None:
+                _judge_what_was_moved_elsewhere(store, choice, pin)
             following.write()
             console.print(escape(f"{model.name}: θ̂ is {_described(following, choice, pin)}"))
         if own and (differences := following.differences(own)):
@@ -45,6 +49,27 @@ def champions(params: Params) -> None:
                 f"[yellow]warning[/]: {model.name}: θ̂ was chosen by a {following.chosen_by} and is not this project's "
                 f"own run: {escape('; '.join(differences))}"
             )
+
+
+def _judge_what_was_moved_elsewhere(store: Store, choice: Choice, pin: Pin) -> None:
+    """Say of a champion that a person chose in the MLflow UI what `rijksnet promote` would have said.
+
+    The alias is followed all the same: it is that person's to move.
+    """
+    new = choice.version
+    pinned = registry.by_weights(store, new.name).get(pin.weights_sha256)
+    if choice.by != "person" or pinned is None or pinned.version == new.version or promotion.PROMOTION in new.tags:
+        return
+    with store.answering(f"judging version {new.version} of {new.name}"):
+        judgement = promotion.judge_versions(store, new, pinned)
+        promotion.note(store, new, pinned, judgement)
+    said = f"{new.name}: version {new.version} was made champion by hand, in place of version {pinned.version}"
+    if judgement.accepted:
+        console.print(escape(f"{said}; {judgement.reason}"))
+    else:
+        console.print(
+            f"[yellow]warning[/]: {escape(said)}; `rijksnet promote` would have refused it: {escape(judgement.reason)}"
+        )
 
 
 def _registry(params: Params) -> tuple[Store | None, str]:
@@ -87,12 +112,12 @@ def _described(pin: Pin, choice: Choice | None, before: Pin | None) -> str:
 
 def tuned(params: Params, challenge: str, architecture: str) -> None:
     """Bring the champion's weights, θ̂, to where the target stages read them."""
-    pin = registry.read_pin(challenge, architecture)
+    pin = pins.read_pin(challenge, architecture)
     if pin is None:
         raise TrackingError(f"{paths.pin(challenge, architecture)} is not there: run `rijksnet champions` first")
     out = paths.tuned_weights(challenge, architecture)
     (model,) = (
-        one for one in registry.source_models(params) if (one.challenge, one.architecture) == (challenge, architecture)
+        one for one in pins.source_models(params) if (one.challenge, one.architecture) == (challenge, architecture)
     )
     found = registry.fetch_weights(pin, model.name, out, lambda: stores.open_store(params.tracking))
     console.print(f"θ̂ for {challenge}, {architecture}: {pin.weights_sha256[:12]}… from {found}")

@@ -60,10 +60,11 @@ def _support_vector_machine(
         )
         report(1, f"C {svm.cost:g}, temperature {svm.temperature:.3g}")
     layer = {"weight": torch.from_numpy(svm.weight), "bias": torch.from_numpy(svm.bias)}
-    backbone, _ = weights.read(paths.initial_weights(key))
+    backbone, header = weights.read(paths.initial_weights(key))
     tensors = {name: tensor for name, tensor in backbone.items() if not name.startswith(weights.SOFTMAX)}
     tensors |= {weights.SOFTMAX + name: tensor for name, tensor in layer.items()}
-    weights.save(at.weights, tensors, description.design, train.classes)
+    ancestry = results.ancestry(weights.ancestry_in(header), key)
+    weights.save(at.weights, tensors, description.design, train.classes, ancestry)
     answers = []
     for split in (protocol.VALIDATION, protocol.TEST):
         inputs = torch.from_numpy(features[data[split].rows])
@@ -140,4 +141,5 @@ def _complete(
         best_epoch=None,
         initial_weights=description.weights,
         origin=origin,
+        start=weights.ancestry_in(weights.read(paths.initial_weights(key))[1]),
     )

@@ -23,7 +23,7 @@ from rijksnet.data.labelled import LabelledRows
 from rijksnet.data.subsets import Splits, at
 from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
-from rijksnet.networks.weights import Design
+from rijksnet.networks.weights import Ancestry, Design
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.progress import progress
@@ -69,6 +69,7 @@ class Job:
     initial_weights: str  #: sha256 of the file the run starts from; empty for random weights
     input_size: int  #: px
     feature_size: int
+    start: Ancestry  #: of the weights the run starts from
 
     def examples(self, split: str) -> Examples:
         return Examples(self.inputs_while_training, *joined([task.data[split] for task in self.tasks]))
@@ -126,6 +127,7 @@ def carry_out(params: Params, job: Job) -> None:
                 initial_weights=job.initial_weights,
                 doubts=doubts,
                 origin=origin,
+                start=job.start,
             )
         pad.clear()
 
@@ -222,7 +224,7 @@ def _write_results(
     right = float((answers(sampled).argmax(1).numpy() == sampled.labels).mean())
     in_use = soundness.Measured(right, len(sampled))
     results.evaluate_and_write(params, task.data, predictions, task.at, len(history), tested, asdict(in_use))
-    weights.save(task.at.weights, task.tensors(), job.design, task.classes)
+    weights.save(task.at.weights, task.tensors(), job.design, task.classes, results.ancestry(job.start, task.key))
     validation, frozen_batch = task.data[protocol.VALIDATION], job.inputs is not job.inputs_while_training
     training = soundness.Training(job.model, job.recipe, history, tested, len(train), len(validation), frozen_batch)
     found = soundness.doubts(training, in_use)

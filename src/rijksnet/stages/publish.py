@@ -21,7 +21,7 @@ from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages.pictures import pictures
-from rijksnet.tracking import address, lineage, mlflow_store, record, registry, stores, studies, study_record
+from rijksnet.tracking import address, lineage, mlflow_store, pins, record, registry, stores, studies, study_record
 from rijksnet.tracking.mlflow_store import Outcome
 from rijksnet.tracking.stores import Store
 
@@ -54,12 +54,12 @@ def register(params: Params, out: Path) -> None:
         with store.alone():
             for one in publish_records(store, list(candidates)):
                 version, is_new = _register(store, one)
-                name = registry.model_of(one.run.key).name
+                name = pins.model_of(one.run.key).name
                 console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({one.run.key})")
     except TrackingError as error:
         console.print(f"[yellow]warning[/]: {escape(str(error))}")
     own = {at: run for at, run in candidates.items() if run.key.seed == params.training.seed}
-    _write(out, {registry.model_of(run.key).name: run.files[at.weights.name] for at, run in own.items()})
+    _write(out, {pins.model_of(run.key).name: run.files[at.weights.name] for at, run in own.items()})
 
 
 def is_candidate(params: Params, run: record.Run) -> bool:
@@ -92,8 +92,8 @@ def publish(params: Params, thorough: bool = False) -> None:
             evidence = publish_evidence(store, params, published)
             explored = publish_studies(store)
             registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
-            for model in registry.source_models(params):
-                pin = registry.read_pin(model.challenge, model.architecture)
+            for model in pins.source_models(params):
+                pin = pins.read_pin(model.challenge, model.architecture)
                 registry.ensure_champion(store, model.name, model.own(params.training.seed), pin)
     finally:
         if not published:
@@ -134,11 +134,11 @@ def check(params: Params) -> list[str]:
             elif shown.amiss:
                 found.append(f"{at.root}: run {shown.run_id} lacks {', '.join(shown.amiss)}")
             if is_candidate(params, run):
-                name = registry.model_of(run.key).name
+                name = pins.model_of(run.key).name
                 if run.files[at.weights.name] not in registry.by_weights(store, name):
                     found.append(f"{at.root}: {name} has no version of it that can be loaded")
-        for model in registry.source_models(params):
-            pin, now = registry.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
+        for model in pins.source_models(params):
+            pin, now = pins.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
             if pin is not None and (now is None or now.tags.get("weights_sha256") != pin.weights_sha256):
                 which = "has none" if now is None else f"names version {now.version}"
                 found.append(f"{pin.file}: {pin.weights_sha256[:12]}… is not the champion: {model.name} {which}")

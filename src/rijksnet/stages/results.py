@@ -10,6 +10,7 @@ from rijksnet import protocol
 from rijksnet.analysis import metrics
 from rijksnet.data import labelled
 from rijksnet.data.labelled import LabelledRows
+from rijksnet.networks.weights import Ancestry
 from rijksnet.params import Params, Strategy
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import record
@@ -38,6 +39,11 @@ def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows
 def digests(data: Mapping[str, LabelledRows], initial_weights: str) -> dict[str, str]:
     """What a run was made of: its split, and the sha256 of the weights file that it starts from (empty: none)."""
     return {"split": labelled.digest(data), "initial_weights": initial_weights}
+
+
+def ancestry(start: Ancestry, key: RunKey) -> Ancestry:
+    """How a run's weights came to be."""
+    return [*start, {"from": "training", "name": str(key)}]
 
 
 def evaluate_and_write(
@@ -87,6 +93,7 @@ def complete(
     best_epoch: int | None,
     initial_weights: str,
     origin: dict[str, Any],
+    start: Ancestry,
     doubts: Sequence[str] = (),
 ) -> None:
     """Write run.json around the files that lie in the record's folder: the last step of every run.
@@ -96,6 +103,7 @@ def complete(
         parameters: trainable values of the whole classifier, backbone included.
         initial_weights: sha256 of the weights file that the run starts from; empty for random weights.
         origin: `lineage.origin()` as the run began.
+        start: how the weights that the run starts from came to be.
         doubts: why its figures may not be what its recipe gives (rijksnet.training.soundness).
     """
     run = record.Run(
@@ -111,5 +119,6 @@ def complete(
         lineage=origin,
         files={},
         doubts=list(doubts),
+        ancestry=[dict(step) for step in ancestry(start, key)],
     )
     record.complete(at, run)

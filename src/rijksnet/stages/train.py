@@ -92,6 +92,7 @@ def softmax_job(
         description.weights,
         description.input_size,
         description.feature_size,
+        weights.ancestry_in(header),
     )
 
 
@@ -139,6 +140,7 @@ def network_job(
     from rijksnet.networks.layers import freeze
 
     key = next(iter(data))
+    ancestry: weights.Ancestry = []
     recipe = recipe or protocol.recipe(key.strategy, params.training)
     classes = [len(splits[protocol.TRAIN].classes) for splits in data.values()]
     scale = protocol.pixel_scale(params.training, key.strategy)
@@ -152,7 +154,8 @@ def network_job(
     else:
         file = paths.initial_weights(key)
         tensors, header = weights.read(file)
-        start, design = sha256_of(file), weights.design_in(header, file)[0].normalising(batch_norm)
+        start, ancestry = sha256_of(file), weights.ancestry_in(header)
+        design = weights.design_in(header, file)[0].normalising(batch_norm)
         model = Network(design, sum(classes), scale)
         weights.load_backbone(model.backbone, tensors, file)
         for block in blocks(classes):
@@ -182,6 +185,7 @@ def network_job(
         start,
         size,
         model.feature_size,
+        ancestry,
     )
 
 
@@ -199,7 +203,7 @@ def pretrain(params: Params, architecture: str) -> None:
     tensors, header = weights.read(RecordPaths.of(key).weights)
     design, _ = weights.design_in(header, RecordPaths.of(key).weights)
     backbone = {name: tensor for name, tensor in tensors.items() if not name.startswith(weights.SOFTMAX)}
-    weights.save(paths.imagenet_weights(architecture), backbone, design, classes=[])
+    weights.save(paths.imagenet_weights(architecture), backbone, design, [], weights.ancestry_in(header))
 
 
 def images_of(key: RunKey) -> dict[str, labelled.LabelledRows]:

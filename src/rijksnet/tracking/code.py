@@ -24,6 +24,7 @@ ENTRY_POINTS = {
     "splits": ["rijksnet.data.splits", "rijksnet.paths"],
     "audit": ["rijksnet.analysis.audit", "rijksnet.paths"],
     "theta": ["rijksnet.networks.theta", "rijksnet.paths"],
+    "import_model": ["rijksnet.stages.import_model"],
     "features": ["rijksnet.stages.features"],
     "train": ["rijksnet.stages.train"],
     "classifiers": ["rijksnet.stages.classifiers"],

@@ -259,6 +259,8 @@ def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
     }
     if "weights.safetensors" in run.files:
         tags["weights_sha256"] = run.files["weights.safetensors"]
+    if run.ancestry:
+        tags["ancestry"] = " → ".join(f"{step['from']} {step['name']}" for step in run.ancestry)
     if run.doubts:
         tags["doubts"] = "; ".join(run.doubts)
     if run.lineage.get("git_commit"):

@@ -41,6 +41,7 @@ class Run:
     lineage: dict[str, Any]  #: commit, digest of the code, DVC experiment, versions, machine
     files: dict[str, str]  #: sha256 of each other file of the record
     doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
+    ancestry: list[dict[str, str]] = field(default_factory=list)  #: how its weights came to be (networks.weights)
 
 
 def tried_in(run: Run) -> str:

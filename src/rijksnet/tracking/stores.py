@@ -190,6 +190,56 @@ def open_store(tracking: Tracking) -> Store:
         ) from error
 
 
+def open_other(uri: str) -> Store:
+    """Open a store that is not this project's, to read from it.
+
+    Raises:
+        TrackingError: it cannot be reached.
+    """
+    store = Store(mlflow.MlflowClient(uri, uri), uri, None, None)
+    with store.answering("opening it"):
+        store.client.search_experiments(max_results=1)
+    return store
+
+
+def fetch_model(store: Store, uri: str, folder: Path) -> tuple[str, Path]:
+    """Download the one safetensors file of a model.
+
+    Args:
+        uri: models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.
+
+    Returns:
+        The model's name with its version, whichever way it was asked for, and the file, in `folder`.
+
+    Raises:
+        TrackingError: the model holds no such file, or several.
+    """
+    kind, _, named = uri.partition(":/")
+    if kind == "models":
+        name, _, alias = named.partition("@")
+        number = named.rpartition("/")[2]
+        version = (
+            store.client.get_model_version_by_alias(name, alias)
+            if alias
+            else store.client.get_model_version(named.rpartition("/")[0], number)
+        )
+        named = f"models:/{version.name}/{version.version}"
+        place = store.client.get_model_version_download_uri(version.name, version.version)
+        run_id, path = (version.run_id, place.split("/artifacts/")[-1]) if version.run_id else ("", place)
+    else:
+        run_id, path = named.split("/", 1)
+        named = uri
+    if run_id:
+        inside = path.split(f"{run_id}/")[-1] if path.startswith("runs:/") else path
+        root = Path(store.client.download_artifacts(run_id, inside.strip("/"), str(folder)))
+    else:
+        root = Path(mlflow.artifacts.download_artifacts(path, dst_path=str(folder), tracking_uri=store.uri))
+    files = [root] if root.is_file() else sorted(root.rglob("*.safetensors"))
+    if len(files) != 1:
+        raise TrackingError(f"{named} at {store.uri} holds {len(files)} safetensors files: name one by runs:/ID/PATH")
+    return named, files[0]
+
+
 def _follow_a_move(file: Path, artifacts: str) -> None:
     """Correct the places of artifacts in a local store whose project was moved or copied.
 

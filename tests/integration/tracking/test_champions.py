@@ -15,8 +15,8 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages import champions, publish
-from rijksnet.tracking import registry, stores
-from rijksnet.tracking.registry import Pin
+from rijksnet.tracking import pins, registry, stores
+from rijksnet.tracking.pins import Pin
 from rijksnet.tracking.stores import Store
 from stores import MODEL, free_port
 
@@ -41,7 +41,7 @@ def promoted(store: Store, number: str) -> None:
 
 
 def pinned() -> str:
-    pin = registry.read_pin("type", "test_resnet")
+    pin = pins.read_pin("type", "test_resnet")
     assert pin is not None
     return pin.weights_sha256
 

@@ -26,7 +26,7 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import PUBLISHED, REGISTERED, RecordPaths, RunKey
 from rijksnet.stages import champions, publish
-from rijksnet.tracking import address, mlflow_store, record, registry, stores
+from rijksnet.tracking import address, mlflow_store, pins, record, registry, stores
 from rijksnet.tracking.stores import Store
 from stores import MODEL, free_port, make_project
 
@@ -265,7 +265,7 @@ def test_without_a_server_the_source_s_own_run_is_what_the_target_starts_from(
     assert f"{MODEL}: this project's own run is θ̂" in told
     again = write_record(seed=1)  # trained again, and the server still away
     champions.champions(away)
-    assert registry.read_pin("type", "test_resnet") == registry.Pin.of_run(record.read_run(again))
+    assert pins.read_pin("type", "test_resnet") == pins.Pin.of_run(record.read_run(again))
     publish.publish(params)
     before = paths.pin("type", "test_resnet").read_bytes()
     champions.champions(params)
@@ -312,7 +312,8 @@ def between(server: str, refuses: Callable[[str, str], int | None]) -> Iterator[
 def test_a_server_that_refuses_midway_is_one_message_and_the_next_publication_goes_on(
     params: Params, server: str, status: int, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = write_record(replace(KEY, seed=5)), write_record(replace(OTHER, challenge="material", seed=status))
+    keys = (replace(one, collection=f"refused-{status}") for one in (KEY, OTHER))  # the server is one for all tests
+    first, second = map(write_record, keys)
     refused: list[str] = []
 
     def refuse(method: str, path: str) -> int | None:

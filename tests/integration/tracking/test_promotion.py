@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from dataclasses import replace
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -12,8 +18,8 @@ from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import promotion, publish
-from rijksnet.tracking import registry
+from rijksnet.stages import champions, promotion, publish
+from rijksnet.tracking import pins, registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL
 
@@ -53,6 +59,16 @@ def test_promoting_shows_both_and_asks(
     assert "warning" not in told
 
 
+def test_back_to_the_own_run_it_follows_that_again(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+) -> None:
+    promotion.promote(params, MODEL, "2", None)
+    assert registry.chosen_by(store, registry.champion(store, MODEL)) == "person"
+    promotion.promote(params, MODEL, "1", None, despite="it was a trial")
+    assert registry.chosen_by(store, registry.champion(store, MODEL)) == "pipeline"
+    assert "θ̂ follows this project's own run again" in capsys.readouterr().out
+
+
 def test_a_no_changes_nothing(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,12 +93,133 @@ def test_the_champion_is_not_promoted_again(
     assert champion(store) == "1"
 
 
-def test_accuracies_on_different_splits_are_said_not_to_compare(
+def tag(store: Store, number: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(store.client.get_model_version(MODEL, number).tags["promotion"])
+    return found
+
+
+def test_the_evidence_is_kept_with_the_version(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.client.set_model_version_tag(MODEL, "2", "split_digest", "6" * 64)
     promotion.promote(params, MODEL, "2", None)
-    assert "tested on different splits" in capsys.readouterr().out
+    assert (
+        "evidence:     it is not worse by 1.0% or more: +20.0 points on the same 10 test images"
+        in capsys.readouterr().out
+    )
+    kept = tag(store, "2")
+    assert (kept["instead_of"], kept["accepted"], kept["forced_because"], kept["n"]) == ("1", True, "", 10)
+    assert kept["difference"] == pytest.approx(0.2)
+
+
+def test_what_is_worse_is_refused_unless_a_reason_is_given(
+    store: Store, params: Params, two_versions: list[RecordPaths]
+) -> None:
+    promotion.promote(params, MODEL, "2", None)
+    with pytest.raises(TrackingError, match=r"version 1 .* is not promoted: that it is not worse by 1.0% or more is not "
+                                            r"shown: −20.0 points.*--force --reason WHY"):  # fmt: skip
+        promotion.promote(params, MODEL, "1", None)
+    assert champion(store) == "2"
+    promotion.promote(params, MODEL, "1", None, despite="its classes are better known")
+    assert champion(store) == "1"
+    kept = tag(store, "1")
+    assert (kept["accepted"], kept["forced_because"]) == (False, "its classes are better known")
+
+
+def test_a_wide_margin_lets_more_pass(store: Store, params: Params, two_versions: list[RecordPaths]) -> None:
+    promotion.promote(params, MODEL, "2", None)
+    promotion.promote(params, MODEL, "1", None, margin=0.6)
+    assert champion(store) == "1"
+
+
+def change_record(at: RecordPaths, **changes: Any) -> None:
+    """Another record in a record's place, complete like that one."""
+    run = json.loads(at.run.read_text(encoding="utf-8"))
+    at.run.write_text(json.dumps(run | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"digests": {"split": "6" * 64, "initial_weights": ""}}, "they come from different splits (666666666666…, 5"),
+        ({"classes": ["drawing", "print", "vase"]}, "classes differ: vase are new, schilderij – olieverf are gone"),
+        ({"doubts": ["its training collapsed"]}, "the candidate is doubtful: its training collapsed"),
+    ],
+)
+def test_what_does_not_compare_is_refused(
+    store: Store, params: Params, only_weights: None, changes: dict[str, Any], why: str
+) -> None:
+    write_record()
+    other = write_record(replace(KEY, seed=1), seed=1, right=9)
+    change_record(other, **changes)
+    publish.publish(params)
+    with pytest.raises(TrackingError, match=re.escape(why)):
+        promotion.promote(params, MODEL, "2", None)
+    assert champion(store) == "1"
+
+
+def test_other_test_objects_are_named(store: Store, params: Params, only_weights: None) -> None:
+    write_record()
+    other = write_record(replace(KEY, seed=1), seed=1, right=9)
+    table = pq.read_table(other.predictions)
+    names = [name.replace("test-3", "test-33") for name in table["object_id"].to_pylist()]
+    column = table.schema.get_field_index("object_id")
+    pq.write_table(table.set_column(column, "object_id", pa.array(names)), other.predictions)
+    files = json.loads(other.run.read_text(encoding="utf-8"))["files"]
+    change_record(other, files=files | {other.predictions.name: sha256_of(other.predictions)})
+    publish.publish(params)
+    with pytest.raises(TrackingError, match="the candidate alone on test-33; the champion on test-3"):
+        promotion.promote(params, MODEL, "2", None)
+
+
+def test_where_no_record_is_here_the_store_s_copy_is_evidence(
+    store: Store, params: Params, two_versions: list[RecordPaths]
+) -> None:
+    shutil.rmtree("runs")
+    promotion.promote(params, MODEL, "2", None)
+    assert tag(store, "2")["n"] == 10
+    store.client.delete_run(registry.versions(store, MODEL)[0].run_id)
+    with pytest.raises(TrackingError, match="the run of version 1 is gone, and no record here is its"):
+        promotion.promote(params, MODEL, "1", None)
+
+
+def test_a_promotion_is_rolled_back(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TrackingError, match=r"version 1 of .* does not say which version it replaced.*\['1', '2'\]"):
+        promotion.rollback(params, MODEL)
+    promotion.promote(params, MODEL, "2", None)
+    promotion.rollback(params, MODEL)
+    assert champion(store) == "1"
+    assert registry.chosen_by(store, registry.champion(store, MODEL)) == "pipeline"
+    assert "version 1 is the champion of" in capsys.readouterr().out
+    assert json.loads(store.client.get_model_version(MODEL, "2").tags["rolled_back"])["to"] == "1"
+
+
+def test_a_promotion_in_the_ui_is_judged_by_the_next_look(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+) -> None:
+    champions.champions(params)
+    store.client.set_registered_model_alias(MODEL, "champion", "2")  # as the MLflow UI does
+    capsys.readouterr()
+    champions.champions(params)
+    told = capsys.readouterr().err
+    assert f"{MODEL}: version 2 was made champion by hand, in place of version 1; it is not worse by 1.0%" in told
+    assert tag(store, "2")["instead_of"] == "1"
+    promotion.rollback(params, MODEL)
+    champions.champions(params)
+    worse = write_record(replace(KEY, seed=2), seed=2, right=1)
+    publish.publish(params)
+    store.client.set_registered_model_alias(MODEL, "champion", "3")
+    capsys.readouterr()
+    champions.champions(params)
+    told = capsys.readouterr().err
+    assert "warning: " in told
+    assert (
+        "version 3 was made champion by hand, in place of version 1; `rijksnet promote` would have refused it" in told
+    )
+    pin = pins.read_pin("type", "test_resnet")
+    assert pin is not None
+    assert (pin.weights_sha256, pin.chosen_by) == (sha256_of(worse.weights), "person")  # and followed all the same
 
 
 def test_the_first_champion_can_be_a_persons_choice(

@@ -16,13 +16,14 @@ from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.stages import promotion, publish
-from rijksnet.tracking import record, registry, stores
-from rijksnet.tracking.registry import Choice, Pin
+from rijksnet.tracking import pins, record, registry, stores
+from rijksnet.tracking.pins import Pin
+from rijksnet.tracking.registry import Choice
 from rijksnet.tracking.stores import Store, pages
 from stores import MODEL
 
 OUT = Path("weights.safetensors")
-SETTINGS = {name: value for name, value in PARAMS.items() if name not in registry.COUNTED}
+SETTINGS = {name: value for name, value in PARAMS.items() if name not in pins.COUNTED}
 
 
 def register(store: Store, at: RecordPaths) -> tuple[str, bool]:
@@ -174,7 +175,7 @@ def test_the_pin_of_a_version_says_what_it_is(store: Store, only_weights: None) 
     register(store, at)
     (version,) = registry.versions(store, MODEL)
     run = record.read_run(at)
-    model = registry.model_of(KEY)
+    model = pins.model_of(KEY)
     assert registry.pin_of(Choice(version, "pipeline"), model) == Pin.of_run(run)
     pin = registry.pin_of(Choice(version, "person"), model)
     assert (pin.weights_sha256, pin.run_key, pin.chosen_by) == (weights_of(at), str(KEY), "person")
@@ -191,7 +192,7 @@ def test_a_version_that_does_not_name_its_weights_is_told(store: Store) -> None:
     store.client.create_registered_model(MODEL)
     version = store.client.create_model_version(MODEL, "file:///somewhere")
     with pytest.raises(TrackingError, match=f"version 1 of {MODEL} has no tag `weights_sha256`.*give the alias"):
-        registry.pin_of(Choice(version, "person"), registry.model_of(KEY))
+        registry.pin_of(Choice(version, "person"), pins.model_of(KEY))
 
 
 # --- pins -------------------------------------------------------------------------------------------------------------
@@ -199,10 +200,10 @@ def test_a_version_that_does_not_name_its_weights_is_told(store: Store) -> None:
 
 def test_a_pin_reads_back_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert registry.read_pin("type", "test_resnet") is None
+    assert pins.read_pin("type", "test_resnet") is None
     pin = Pin("type", "test_resnet", "e" * 64)
     pin.write()
-    assert registry.read_pin("type", "test_resnet") == pin
+    assert pins.read_pin("type", "test_resnet") == pin
     assert json.loads(paths.pin("type", "test_resnet").read_text()) == {
         "challenge": "type",
         "architecture": "test_resnet",
@@ -221,7 +222,7 @@ def test_a_damaged_pin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     file = paths.pin("type", "test_resnet")
     file.write_text(file.read_text()[:30])
     with pytest.raises(TrackingError, match=f"{file} cannot be read .*dvc checkout pins"):
-        registry.read_pin("type", "test_resnet")
+        pins.read_pin("type", "test_resnet")
 
 
 def test_a_pin_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +238,7 @@ def test_a_pin_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Path, "write_text", disk_full)
     with pytest.raises(OSError, match="no space"):
         replace(old, weights_sha256="f" * 64).write()
-    assert registry.read_pin("type", "test_resnet") == old
+    assert pins.read_pin("type", "test_resnet") == old
     assert [path.name for path in paths.PINS.iterdir()] == ["type-test_resnet.json"]
 
 

@@ -16,7 +16,7 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params, load
 from rijksnet.paths import RUNS
 from rijksnet.stages import champions, promotion, publish
-from rijksnet.tracking import address, registry
+from rijksnet.tracking import address, pins, registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, make_project, write_lock
 
@@ -38,7 +38,7 @@ def move_alias(server: str, version: str) -> None:
 
 
 def pinned() -> str:
-    pin = registry.read_pin("type", "test_resnet")
+    pin = pins.read_pin("type", "test_resnet")
     assert pin is not None
     return pin.weights_sha256
 

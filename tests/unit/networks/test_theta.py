@@ -108,7 +108,7 @@ def test_the_papers_name_and_timms_are_the_same_architecture(tmp_path: Path) -> 
 
 def test_another_architectures_file_is_refused(tmp_path: Path, published: dict[str, Tensor]) -> None:
     save_file(published, tmp_path / "a", {"architecture": "test_resnet"})
-    with pytest.raises(WeightsError, match=r"a holds 'test_vit', but its header says 'test_resnet'"):
+    with pytest.raises(WeightsError, match=r"a is to hold 'test_vit', but its header says 'test_resnet'"):
         theta.import_file("test_vit", tmp_path / "a", tmp_path / "θ")
     assert not (tmp_path / "θ").exists()
 

@@ -258,6 +258,7 @@ def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params)
         best_epoch=None,
         initial_weights="ab",
         origin={},
+        start=[],
     )
     run = runs.load_run(at.root)
     assert (run.test.accuracy, run.test.n, run.epochs, run.best_epoch) == (1.0, 10, 0, None)

@@ -14,7 +14,7 @@ from rijksnet.analysis import figures, html, layout, side, tables
 from rijksnet.analysis.audit.pictures import Picture, Pictures
 from rijksnet.analysis.calibration import calibrate
 from rijksnet.analysis.claims import STATEMENTS, Verdict
-from rijksnet.analysis.report import experiments, statistics, text
+from rijksnet.analysis.report import experiments, statistics, text, theta_hat
 from rijksnet.analysis.report.confusions import Confusions, Mistake
 from rijksnet.analysis.report.results import Evidence, Finding, Results
 from rijksnet.analysis.runs import SETTINGS, RunResult
@@ -85,6 +85,7 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
         how=text.how(results),
         doubts=text.doubts(results),
         doubts_explained=_prose(text.DOUBTS_EXPLAINED),
+        origins_explained=_prose(theta_hat.EXPLAINED),
         params=params,
         results=results,
         anchors=anchors,

@@ -14,6 +14,7 @@ from rijksnet.analysis import challenge, seeds, tables
 from rijksnet.analysis.claims import Verdict, claims_of, judge
 from rijksnet.analysis.report.confusions import Confusions, confusions
 from rijksnet.analysis.report.statistics import statistics
+from rijksnet.analysis.report.theta_hat import other_origins
 from rijksnet.analysis.runs import (
     RunResult,
     SplitSummary,
@@ -44,6 +45,7 @@ class Results:
     table3: pd.DataFrame
     verdicts: list[Verdict]
     groundtruth: pd.DataFrame  #: Table 1 as counted on the real ground truth
+    other_origins: list[str]  #: what θ̂ is where it is not the own run
     measures: pd.DataFrame | None  #: the Rijksmuseum Challenge's own, on its official split only
 
     @property
@@ -101,6 +103,7 @@ def gather(params: Params, reference: Path = tables.REFERENCE) -> Results:
         table3=tables.table3(params, runs, paper),
         verdicts=judge(claims_of(params), runs),
         groundtruth=tables.groundtruth_table(reference),
+        other_origins=other_origins(params, runs),
         measures=challenge.measures_table(params, runs, reference) if official else None,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rijksnet.analysis import challenge, layout, side
 from rijksnet.analysis.claims import LEVEL, OUTCOMES, STATEMENTS, Verdict, families
+from rijksnet.analysis.report import theta_hat
 from rijksnet.analysis.report.results import Evidence, Results
 from rijksnet.analysis.runs import SETTINGS, source_keys, target_keys
 from rijksnet.analysis.scorecard import RULE
@@ -72,6 +73,7 @@ def render_tables(results: Results) -> Group:
         layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in by_claim(results.verdicts)
     ]
     said = [Text(f"\n† {key}: {doubt}") for key, doubt in doubts(results)]
+    said += [Text(f"\nθ̂ of {origin}") for origin in results.other_origins]
     return Group(Text(headline(results.params)), *(grid.rich() for grid in grids), Text(BRACKETS), *said)
 
 
@@ -105,6 +107,7 @@ def report_text(results: Results, evidence: Evidence) -> str:
         f"# {headline(params)}",
         how(results),
         *_doubts_text(results),
+        *_origins_text(results),
         "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
         "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
         "## The paper's three claims",
@@ -150,6 +153,12 @@ def _doubts_text(results: Results) -> list[str]:
     if not found:
         return []
     return [DOUBTS_EXPLAINED, "\n".join(f"- `{key}`: {doubt}." for key, doubt in found)]
+
+
+def _origins_text(results: Results) -> list[str]:
+    if not results.other_origins:
+        return []
+    return [theta_hat.EXPLAINED, "\n".join(f"- θ̂ of {origin}." for origin in results.other_origins)]
 
 
 def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
