@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from helpers import COLLECTION, KEY
-from rijksnet.files import md5_of
 from rijksnet.paths import RecordPaths
+from rijksnet.tracking.lineage import dvc_md5
 from rijksnet.tracking.stores import Store
 
 T = TypeVar("T")
@@ -39,13 +39,13 @@ stages:
     - {{path: data/{COLLECTION}/pixels, hash: md5, md5: {PIXELS_MD5}}}
     - {{path: weights/imagenet/test_resnet.safetensors, hash: md5, md5: 7e7a5678901234567890123456789012}}
     outs:
-    - {{path: runs/{KEY}/run.json, hash: md5, md5: THE_MD5}}
+    - {{path: runs/{KEY}, hash: md5, md5: THE_MD5}}
 """
 
 
 def write_lock(folder: Path = Path()) -> str:
-    """Write the dvc.lock of the stage that made the record of `KEY`, which lies there; the md5 of its run.json."""
-    md5 = md5_of(folder / RecordPaths.of(KEY).run)
+    """Write the dvc.lock of the stage that made the record of `KEY`, which lies there; its md5."""
+    md5 = dvc_md5(folder / RecordPaths.of(KEY).root)
     (folder / "dvc.lock").write_text(LOCK.replace("THE_MD5", md5))
     return md5
 

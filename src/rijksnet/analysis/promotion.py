@@ -68,8 +68,8 @@ def _do_not_compare(candidate: RunResult, champion: RunResult) -> str:
         return f"they were tested on different objects: the candidate alone on {mine}; the champion on {other}"
     if candidate.split_digest != champion.split_digest:
         return (
-            f"they come from different splits ({candidate.split_digest[:12]}…, {champion.split_digest[:12]}…): what one "
-            "was tested on, the other may have been trained on, or its labels are others"
+            f"they come from different splits ({candidate.split_digest[:12]}…, {champion.split_digest[:12]}…): what "
+            "one was tested on, the other may have been trained on, or its labels are others"
         )
     return ""
 

@@ -77,6 +77,30 @@ def compare(
 
 
 @app.command(rich_help_panel=RESULTS)
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="a file, an md5 or sha256, a run, an MLflow run's id, NAME/VERSION, a cell, a prediction",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Say what anything came from, and what came of it, both ways.
+
+    A cell is FILE:ROW:COLUMN (results/table2.csv:type,resnet50:fine_tuning_percent), a prediction RUN#OBJECT.
+    """
+    from rich.console import Console
+
+    from rijksnet.stages.trace import render, resolve
+
+    console = Console(highlight=False)
+    if not console.is_terminal:  # in a file or a log there is room
+        console = Console(highlight=False, width=240)
+    console.print(render(resolve(params(), what)))
+
+
+@app.command(rich_help_panel=RESULTS)
 def ui(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[
@@ -137,6 +161,20 @@ def promote(
         raise ParamsError("--force and --reason go together: what is done against the evidence is kept with its reason")
     ask = None if yes else lambda question: typer.confirm(question)
     promote(params(), model, version, ask, margin, reason.strip())
+
+
+@app.command(rich_help_panel=MODELS)
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(help="a registered model (its champion), NAME/VERSION, or a run", show_default=False),
+    ],
+    out: Annotated[Path, typer.Argument(help="a new folder", show_default=False)],
+) -> None:
+    """Write a model as a folder that plain timm loads, with its card."""
+    from rijksnet.stages.export import export
+
+    export(params(), what, out)
 
 
 @app.command(rich_help_panel=MODELS)

@@ -20,6 +20,7 @@ from rijksnet.files import replacing
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
+from rijksnet.stages.card import card
 from rijksnet.stages.pictures import pictures
 from rijksnet.tracking import address, lineage, mlflow_store, pins, record, registry, stores, studies, study_record
 from rijksnet.tracking.mlflow_store import Outcome
@@ -199,7 +200,7 @@ def _is_alive(store: Store) -> bool:
 
 def _register(store: Store, one: Published) -> tuple[str, bool]:
     with store.answering(f"registering {one.run.key}"):
-        return registry.register(store, one.at, one.run, one.run_id)
+        return registry.register(store, one.at, one.run, one.run_id, card(one.at, one.run))
 
 
 def publish_evidence(store: Store, params: Params, published: Sequence[Published]) -> int:

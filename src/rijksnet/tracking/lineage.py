@@ -86,13 +86,22 @@ class StageLineage:
 
 
 def stages_by_output(lock: Path = Path("dvc.lock")) -> dict[str, StageLineage]:
-    """The stages of dvc.lock, by each path they wrote; empty where nothing has been reproduced yet.
+    """The stages of dvc.lock, by each path they wrote.
+
+    Raises:
+        RecordError: as `stages`.
+    """
+    return {path: stage for stage in stages(lock) for path in stage.outs}
+
+
+def stages(lock: Path = Path("dvc.lock")) -> list[StageLineage]:
+    """The stages of dvc.lock, in its order; none where nothing has been reproduced yet.
 
     Raises:
         RecordError: dvc.lock is not what DVC writes, for example in the middle of a merge.
     """
     if not lock.is_file():
-        return {}
+        return []
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -105,12 +114,10 @@ def stages_by_output(lock: Path = Path("dvc.lock")) -> dict[str, StageLineage]:
         raise RecordError(
             f"{lock} {what}: take one side (`git checkout --ours {lock}` or `--theirs`), then `dvc repro` settles it"
         ) from error
-    found = {}
-    for name, stage in content.get("stages", {}).items():
-        lineage = StageLineage(name, _md5s(stage.get("deps", [])), _md5s(stage.get("outs", [])))
-        for path in lineage.outs:
-            found[path] = lineage
-    return found
+    return [
+        StageLineage(name, _md5s(stage.get("deps", [])), _md5s(stage.get("outs", [])))
+        for name, stage in content.get("stages", {}).items()
+    ]
 
 
 def stage_of(path: Path, by_output: Mapping[str, StageLineage]) -> StageLineage | None:

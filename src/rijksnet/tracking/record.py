@@ -132,18 +132,27 @@ def read_run(paths: RecordPaths) -> Run:
     Raises:
         RecordError: it is not complete, not understood, or a file is not the one that the run wrote.
     """
-    if not paths.run.is_file():
-        raise RecordError(f"{paths.root} has no {paths.run.name}: the run is not complete; `dvc repro` completes it")
-    try:
-        content = json.loads(paths.run.read_text(encoding="utf-8"))
-        run = Run(**{**content, "key": RunKey(**content["key"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{paths.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
+    run = read_claims(paths)
     listed = [*_always(paths), *(path for path in _mostly(paths) if path.name in run.files)]
     for path in listed:
         if not path.is_file() or sha256_of(path) != run.files.get(path.name):
             raise RecordError(f"{path} is not the file that the run wrote: restore it with `dvc checkout {path}`")
     return run
+
+
+def read_claims(paths: RecordPaths) -> Run:
+    """What run.json says, the other files unseen: to look through many records, which may hold gigabytes.
+
+    Raises:
+        RecordError: the record is not complete, or not understood.
+    """
+    if not paths.run.is_file():
+        raise RecordError(f"{paths.root} has no {paths.run.name}: the run is not complete; `dvc repro` completes it")
+    try:
+        content = json.loads(paths.run.read_text(encoding="utf-8"))
+        return Run(**{**content, "key": RunKey(**content["key"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{paths.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
 
 
 def digest(paths: RecordPaths) -> str:

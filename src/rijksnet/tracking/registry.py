@@ -42,12 +42,7 @@ def versions(store: Store, name: str) -> list[Any]:
 
 def is_backed(store: Store, version: Any) -> bool:
     """Whether the run that holds a version's files is there: runs can be deleted under their versions."""
-    try:
-        return bool(store.client.get_run(version.run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return False
-        raise
+    return store.run(version.run_id) is not None
 
 
 def by_weights(store: Store, name: str) -> dict[str, Any]:
@@ -60,10 +55,13 @@ def by_weights(store: Store, name: str) -> dict[str, Any]:
     return found
 
 
-def register(store: Store, at: RecordPaths, run: record.Run, run_id: str) -> tuple[str, bool]:
+def register(store: Store, at: RecordPaths, run: record.Run, run_id: str, card: str) -> tuple[str, bool]:
     """Make a record's weights a version of its model; a second time, the version is found by the weights' identity.
 
     Where the version's run is gone, another version takes its place, and the alias if it had that.
+
+    Args:
+        card: what the version's page says of it.
 
     Returns:
         The version, and whether it is new.
@@ -97,7 +95,7 @@ def register(store: Store, at: RecordPaths, run: record.Run, run_id: str) -> tup
         f"runs:/{run_id}/model",
         run_id,
         tags=tags,
-        description=f"{run.key}: test accuracy {accuracy:.1%}",
+        description=card,
     )
     had = champion(store, model.name)
     if had is not None and had.tags.get("weights_sha256") == identity:

@@ -118,6 +118,16 @@ class Store:
         """The runs of an experiment that a search finds, the newest first."""
         return pages(lambda **page: self.client.search_runs([experiment], condition, **page))
 
+    def run(self, run_id: str) -> Any | None:
+        """The run of an id; None: there is none, or it was deleted."""
+        try:
+            found = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return found if found.info.lifecycle_stage == "active" else None
+
     @contextmanager
     def answering(self, what: str) -> Iterator[None]:
         """Say in one message that the store failed, and at what.

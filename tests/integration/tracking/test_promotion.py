@@ -102,10 +102,8 @@ def test_the_evidence_is_kept_with_the_version(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:
     promotion.promote(params, MODEL, "2", None)
-    assert (
-        "evidence:     it is not worse by 1.0% or more: +20.0 points on the same 10 test images"
-        in capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    assert "evidence:     it is not worse by 1.0% or more: +20.0 points on the same 10 test images" in told
     kept = tag(store, "2")
     assert (kept["instead_of"], kept["accepted"], kept["forced_because"], kept["n"]) == ("1", True, "", 10)
     assert kept["difference"] == pytest.approx(0.2)
@@ -115,8 +113,8 @@ def test_what_is_worse_is_refused_unless_a_reason_is_given(
     store: Store, params: Params, two_versions: list[RecordPaths]
 ) -> None:
     promotion.promote(params, MODEL, "2", None)
-    with pytest.raises(TrackingError, match=r"version 1 .* is not promoted: that it is not worse by 1.0% or more is not "
-                                            r"shown: −20.0 points.*--force --reason WHY"):  # fmt: skip
+    why = "that it is not worse by 1.0% or more is not shown: −20.0 points"
+    with pytest.raises(TrackingError, match=rf"version 1 .* is not promoted: {why}.*--force --reason WHY"):
         promotion.promote(params, MODEL, "1", None)
     assert champion(store) == "2"
     promotion.promote(params, MODEL, "1", None, despite="its classes are better known")

@@ -16,11 +16,12 @@ from filelock import FileLock
 
 from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.files import md5_of, sha256_of
+from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
 from rijksnet.stages import pictures, publish
 from rijksnet.tracking import mlflow_store, record, registry, stores
+from rijksnet.tracking.lineage import dvc_md5
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
 from stores import Published as PublishedRun
@@ -119,7 +120,7 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
         "dvc.dep.code/train.txt": "c0de5678901234567890123456789012",
         f"dvc.dep.data/{COLLECTION}/pixels": PIXELS_MD5,
         "dvc.dep.weights/imagenet/test_resnet.safetensors": "7e7a5678901234567890123456789012",
-        f"dvc.out.runs/{KEY}/run.json": md5_of(at.run),
+        f"dvc.out.runs/{KEY}": dvc_md5(at.root),
     }
     assert {name: found.data.tags.get(name) for name in expected} == expected
 

@@ -28,7 +28,7 @@ SETTINGS = {name: value for name, value in PARAMS.items() if name not in pins.CO
 
 def register(store: Store, at: RecordPaths) -> tuple[str, bool]:
     (one,) = publish.publish_records(store, [at])
-    return registry.register(store, one.at, one.run, one.run_id)
+    return registry.register(store, one.at, one.run, one.run_id, "")
 
 
 def weights_of(at: RecordPaths) -> str:
@@ -50,7 +50,6 @@ def test_weights_are_registered_once(store: Store, only_weights: None) -> None:
     (version,) = registry.versions(store, MODEL)
     (run,) = store.client.search_runs([store.experiment(KEY)])
     assert (version.run_id, version.status) == (run.info.run_id, "READY")
-    assert version.description == f"{KEY}: test accuracy 70.0%"
     assert version.tags == {
         "weights_sha256": weights_of(at),
         "run_key": str(KEY),
@@ -67,7 +66,7 @@ def test_other_weights_are_another_version(store: Store, only_weights: None) -> 
     (one,) = publish.publish_records(store, [write_record()])
     for n in range(12):
         run = replace(one.run, files={**one.run.files, one.at.weights.name: f"{n:064}"})
-        assert registry.register(store, one.at, run, one.run_id) == (str(n + 1), True)
+        assert registry.register(store, one.at, run, one.run_id, "") == (str(n + 1), True)
     assert [int(one.version) for one in registry.versions(store, MODEL)] == list(range(1, 13))  # as numbers, not text
 
 
@@ -163,9 +162,9 @@ def test_there_may_be_more_versions_and_models_than_a_page_holds(store: Store, o
     for n in range(stores.PAGE + 5):
         store.client.create_registered_model(f"rijksnet-a-{n}")
         run = replace(one.run, files={**one.run.files, at.weights.name: f"{n:064}"})
-        registry.register(store, at, run, one.run_id)
+        registry.register(store, at, run, one.run_id, "")
     assert len(registry.versions(store, MODEL)) == stores.PAGE + 5
-    assert registry.register(store, at, run, one.run_id) == (str(stores.PAGE + 5), False)
+    assert registry.register(store, at, run, one.run_id, "") == (str(stores.PAGE + 5), False)
     found = pages(partial(store.client.search_registered_models, filter_string=promotion.OURS))
     assert len(found) == stores.PAGE + 6
 

@@ -1,0 +1,105 @@
+"""A run's network as plain timm knows it: its own classification layer, its own configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from rijksnet.errors import WeightsError
+from rijksnet.networks import weights
+from rijksnet.networks.architectures import Network, timm_name
+from rijksnet.networks.weights import SOFTMAX, Design
+
+#: How far apart logits of the two forms may be, relative to the largest: rounding, since both compute the same.
+TOLERANCE = 1e-4
+
+
+def write(
+    tensors: dict[str, Tensor],
+    design: Design,
+    classes: list[str],
+    size: int,
+    scale: Literal["unit", "pretrained"],
+    licence: str,
+    folder: Path,
+) -> float:
+    """Write config.json and model.safetensors, which `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
+
+    Preprocessing is what the network was trained with: the image stretched to `size` px, bicubic, and its own scale.
+
+    Args:
+        licence: of the weights that these were trained from.
+
+    Returns:
+        The largest difference between logits of the two forms, relative to the largest logit, on images of noise.
+
+    Raises:
+        WeightsError: timm's own head is more than global average pooling and one linear layer, so that it cannot give
+            the same answers.
+    """
+    from timm.models import save_for_hf
+
+    model: Any = timm.create_model(timm_name(design.architecture), num_classes=len(classes), **design.options)
+    head = model.get_classifier()
+    own = {name: t for name, t in tensors.items() if not name.startswith(SOFTMAX)}
+    missing, unexpected = model.load_state_dict(own, strict=False)
+    of_head = {
+        name for name, parameter in model.named_parameters() if any(parameter is one for one in head.parameters())
+    }
+    fits = isinstance(head, nn.Linear) and head.weight.shape == tensors[f"{SOFTMAX}weight"].shape
+    if not fits or set(missing) != of_head or unexpected:
+        raise WeightsError(
+            f"timm's {design.architecture} has more in its head than global average pooling and one linear layer "
+            f"({sorted(set(missing) - of_head)[:3] or type(head).__name__}): it cannot give the same answers"
+        )
+    head.load_state_dict({name: tensors[f"{SOFTMAX}{name}"] for name in ("weight", "bias")})
+    if design.batch_norm_epsilon is not None:
+        _keep_epsilon(model, design.batch_norm_epsilon)
+    mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
+    data = {
+        "input_size": (3, size, size),
+        "mean": mean,
+        "std": std,
+        "interpolation": "bicubic",
+        "crop_pct": 1.0,
+        "crop_mode": "squash",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    # timm's configuration is of the weights that it publishes under this name itself, which these are not
+    about = {"label_names": classes, "pretrained_cfg": {"license": licence, "tag": "", "url": ""}}
+    save_for_hf(model, str(folder), about, design.options or None, safe_serialization=True, data_config=data)
+    return _difference(tensors, design, classes, size, scale, folder)
+
+
+def _keep_epsilon(model: nn.Module, epsilon: float) -> None:
+    """Fold an ε that timm's configuration cannot say into the running variances: their sum is what counts."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+            module.running_var += epsilon - module.eps
+
+
+@torch.no_grad()
+def _difference(
+    tensors: dict[str, Tensor],
+    design: Design,
+    classes: list[str],
+    size: int,
+    scale: Literal["unit", "pretrained"],
+    folder: Path,
+) -> float:
+    own = Network(design, len(classes), scale).eval()
+    weights.load_backbone(own.backbone, tensors, folder)
+    weights.load_softmax(own.softmax, tensors, folder)
+    theirs: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    logits = own(pixels)
+    found = float((logits - theirs(own.normalised(pixels))).abs().max() / logits.abs().max().clip(min=1))
+    if not found <= TOLERANCE:
+        raise WeightsError(
+            f"{folder}: timm's {design.architecture} answers otherwise: its logits differ by {found:.2g} of the largest"
+        )
+    return found

@@ -1,0 +1,81 @@
+"""A model out of this project: a folder that plain timm loads, with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from rijksnet.errors import RecordError, TrackingError
+from rijksnet.files import replacing_folder
+from rijksnet.networks import published, theta, weights
+from rijksnet.params import Params
+from rijksnet.paths import RUNS, RecordPaths
+from rijksnet.stages.card import card
+from rijksnet.tracking import record, registry, stores
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def export(params: Params, what: str, out: Path) -> None:
+    """Write config.json, model.safetensors and README.md, the model's card, to a new folder.
+
+    Args:
+        what: a run's key or folder, or a registered model: its name (its champion), NAME/VERSION or NAME@ALIAS.
+
+    Raises:
+        RecordError: the folder is there already, or there is no such run or its network.
+        TrackingError: there is no such model, or the store is away.
+        WeightsError: timm's form of the architecture cannot give the same answers.
+    """
+    if out.exists():
+        raise RecordError(f"{out} is there already: name a new folder")
+    at = RecordPaths(RUNS / what.removeprefix(f"{RUNS}/"))
+    if at.run.is_file():
+        _write(at, at.weights, out)
+        return
+    store = stores.open_store(params.tracking)
+    with TemporaryDirectory() as folder, store.answering(f"fetching {what}"):
+        version = _version(store, what)
+        kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
+        _, file = stores.fetch_model(store, f"models:/{version.name}/{version.version}", Path(folder) / "model")
+        _write(kept, file, out)
+
+
+def _version(store: stores.Store, what: str) -> Any:
+    name, _, alias = what.removeprefix("models:/").partition("@")
+    name, _, number = name.partition("/")
+    known = registry.versions(store, name)
+    if number:
+        found = next((one for one in known if str(one.version) == number), None)
+    else:
+        found = store.client.get_model_version_by_alias(name, alias) if alias else registry.champion(store, name)
+    if found is None:
+        raise TrackingError(
+            f"{what!r} is neither a run here nor a registered model with such a version; of {name!r} there are the "
+            f"versions {[str(one.version) for one in known]}"
+        )
+    return found
+
+
+def _write(at: RecordPaths, file: Path, out: Path) -> None:
+    run = record.read_claims(at)
+    if not file.is_file():
+        raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
+    tensors, header = weights.read(file)
+    design, classes = weights.design_in(header, file)
+    with replacing_folder(out) as part:
+        size, scale = run.params["input_size"], run.params["pixels"]
+        licences = [step["licence"] for step in run.ancestry if "licence" in step]
+        licence = "; ".join(dict.fromkeys(licences)) or theta.UNKNOWN
+        apart = published.write(tensors, design, classes, size, scale, licence, part)
+        usage = (
+            f"# {run.key}\n\n```python\nimport timm\n\n"
+            f"model = timm.create_model('local-dir:{out.name}', pretrained=True)\n"
+            "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
+            "labels = model.pretrained_cfg['label_names']\n```\n\n"
+        )
+        (part / "README.md").write_text(usage + card(at, run) + "\n", encoding="utf-8")
+    console.print(f"{out}: {run.key}, loaded again by plain timm with the same answers (logits within {apart:.1g})")
