@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -170,11 +170,28 @@ def export(
         typer.Argument(help="a registered model (its champion), NAME/VERSION, or a run", show_default=False),
     ],
     out: Annotated[Path, typer.Argument(help="a new folder", show_default=False)],
+    form: Annotated[Literal["timm", "onnx"], typer.Option("--as", help="what is to load it")] = "timm",
 ) -> None:
-    """Write a model as a folder that plain timm loads, with its card."""
+    """Write a model as a folder that plain timm or any ONNX runtime loads, with its card."""
     from rijksnet.stages.export import export
 
-    export(params(), what, out)
+    export(params(), what, out, form)
+
+
+@app.command(rich_help_panel=MODELS)
+def take(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="models:/NAME@ALIAS or models:/NAME/VERSION in --store, or a record's folder", show_default=False
+        ),
+    ],
+    store: Annotated[str, typer.Option(help="the other project's tracking server, or sqlite:///FILE")] = "",
+) -> None:
+    """Make another project's tuned weights a version of this project's model: what `promote` can make θ̂."""
+    from rijksnet.stages.take import take
+
+    take(params(), what, store)
 
 
 @app.command(rich_help_panel=MODELS)

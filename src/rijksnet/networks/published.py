@@ -1,10 +1,13 @@
-"""A run's network as plain timm knows it: its own classification layer, its own configuration."""
+"""A run's network as others know it: plain timm, with its own layer and configuration; and ONNX."""
 
 from __future__ import annotations
 
+import json
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
@@ -102,4 +105,68 @@ def _difference(
         raise WeightsError(
             f"{folder}: timm's {design.architecture} answers otherwise: its logits differ by {found:.2g} of the largest"
         )
+    return found
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels_bhwc: Tensor) -> Tensor:
+        logits: Tensor = self.network(pixels_bhwc)
+        return logits.softmax(1)
+
+
+def write_onnx(
+    tensors: dict[str, Tensor],
+    design: Design,
+    classes: list[str],
+    size: int,
+    scale: Literal["unit", "pretrained"],
+    file: Path,
+) -> float:
+    """Write a network as ONNX: `pixels` uint8 (B, size, size, 3) in, `probabilities` float32 (B, Q) out, any B.
+
+    The scale of the pixels is part of it; its metadata has the `labels`, a JSON list.
+
+    Returns:
+        The largest difference between probabilities that onnxruntime and torch give, on images of noise.
+
+    Raises:
+        WeightsError: the packages for it are not installed, or the two answer otherwise.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch exports through it
+    except ImportError as error:
+        raise WeightsError(f"{error.name} is not installed: `pip install 'rijksnet[onnx]'`") from error
+    network = Network(design, len(classes), scale)
+    weights.load_backbone(network.backbone, tensors, file)
+    weights.load_softmax(network.softmax, tensors, file)
+    model = _Probabilities(network).eval()
+    pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, of what it will do otherwise one day
+        torch.onnx.export(
+            model,
+            (pixels,),
+            file,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("images")},),
+            input_names=["pixels"],
+            output_names=["probabilities"],
+            external_data=False,
+            verbose=False,
+        )
+    written = onnx.load(file)
+    onnx.helper.set_model_props(written, {"labels": json.dumps(classes, ensure_ascii=False)})
+    onnx.save(written, file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    more = pixels.repeat(2, 1, 1, 1)[:3]
+    with torch.no_grad():
+        found = float(np.abs(session.run(None, {"pixels": more.numpy()})[0] - model(more).numpy()).max())
+    if not found <= TOLERANCE:
+        raise WeightsError(f"{file}: onnxruntime answers otherwise than torch, by {found:.2g} in a probability")
     return found

@@ -1,10 +1,10 @@
-"""A model out of this project: a folder that plain timm loads, with its card."""
+"""A model out of this project: a folder that plain timm or any ONNX runtime loads, with its card."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -18,9 +18,36 @@ from rijksnet.tracking import record, registry, stores
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+Form = Literal["timm", "onnx"]
 
-def export(params: Params, what: str, out: Path) -> None:
-    """Write config.json, model.safetensors and README.md, the model's card, to a new folder.
+USAGE = {
+    "timm": """\
+```python
+import timm
+
+model = timm.create_model("local-dir:{name}", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+labels = model.pretrained_cfg["label_names"]
+```
+""",
+    "onnx": """\
+```python
+import json, numpy, onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("{name}/model.onnx")
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+image = Image.open("object.jpg").convert("RGB").resize(({size}, {size}), Image.Resampling.BICUBIC)
+(probabilities,) = session.run(None, {{"pixels": numpy.asarray(image)[None]}})[0]
+```
+""",
+}
+
+
+def export(params: Params, what: str, out: Path, form: Form) -> None:
+    """Write a model and README.md, its card, to a new folder.
+
+    As `timm` it is config.json and model.safetensors, as `onnx` model.onnx.
 
     Args:
         what: a run's key or folder, or a registered model: its name (its champion), NAME/VERSION or NAME@ALIAS.
@@ -34,14 +61,14 @@ def export(params: Params, what: str, out: Path) -> None:
         raise RecordError(f"{out} is there already: name a new folder")
     at = RecordPaths(RUNS / what.removeprefix(f"{RUNS}/"))
     if at.run.is_file():
-        _write(at, at.weights, out)
+        _write(at, at.weights, out, form)
         return
     store = stores.open_store(params.tracking)
     with TemporaryDirectory() as folder, store.answering(f"fetching {what}"):
         version = _version(store, what)
         kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
         _, file = stores.fetch_model(store, f"models:/{version.name}/{version.version}", Path(folder) / "model")
-        _write(kept, file, out)
+        _write(kept, file, out, form)
 
 
 def _version(store: stores.Store, what: str) -> Any:
@@ -60,22 +87,20 @@ def _version(store: stores.Store, what: str) -> Any:
     return found
 
 
-def _write(at: RecordPaths, file: Path, out: Path) -> None:
+def _write(at: RecordPaths, file: Path, out: Path, form: Form) -> None:
     run = record.read_claims(at)
     if not file.is_file():
         raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
     tensors, header = weights.read(file)
     design, classes = weights.design_in(header, file)
+    network = (tensors, design, classes, run.params["input_size"], run.params["pixels"])
     with replacing_folder(out) as part:
-        size, scale = run.params["input_size"], run.params["pixels"]
-        licences = [step["licence"] for step in run.ancestry if "licence" in step]
-        licence = "; ".join(dict.fromkeys(licences)) or theta.UNKNOWN
-        apart = published.write(tensors, design, classes, size, scale, licence, part)
-        usage = (
-            f"# {run.key}\n\n```python\nimport timm\n\n"
-            f"model = timm.create_model('local-dir:{out.name}', pretrained=True)\n"
-            "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
-            "labels = model.pretrained_cfg['label_names']\n```\n\n"
-        )
-        (part / "README.md").write_text(usage + card(at, run) + "\n", encoding="utf-8")
-    console.print(f"{out}: {run.key}, loaded again by plain timm with the same answers (logits within {apart:.1g})")
+        if form == "timm":
+            licences = [step["licence"] for step in run.ancestry if "licence" in step]
+            licence = "; ".join(dict.fromkeys(licences)) or theta.UNKNOWN
+            apart = published.write(*network, licence, part)
+        else:
+            apart = published.write_onnx(*network, part / "model.onnx")
+        usage = USAGE[form].format(name=out.name, size=run.params["input_size"])
+        (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(at, run)}\n", encoding="utf-8")
+    console.print(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}")

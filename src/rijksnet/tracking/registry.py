@@ -55,18 +55,21 @@ def by_weights(store: Store, name: str) -> dict[str, Any]:
     return found
 
 
-def register(store: Store, at: RecordPaths, run: record.Run, run_id: str, card: str) -> tuple[str, bool]:
+def register(
+    store: Store, at: RecordPaths, run: record.Run, run_id: str, card: str, model: SourceModel | None = None
+) -> tuple[str, bool]:
     """Make a record's weights a version of its model; a second time, the version is found by the weights' identity.
 
     Where the version's run is gone, another version takes its place, and the alias if it had that.
 
     Args:
         card: what the version's page says of it.
+        model: of which it becomes a version, in place of its own run's.
 
     Returns:
         The version, and whether it is new.
     """
-    model = model_of(run.key)
+    model = model or model_of(run.key)
     identity = run.files[at.weights.name]
     try:
         store.client.create_registered_model(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
+from PIL import Image
 
-from helpers import CLASSES, COLLECTION, KEY, write_record
+from helpers import CLASSES, COLLECTION, INPUT_SIZE, KEY, write_record
+from rijksnet.data.decode import decode
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
+from rijksnet.serving.classifier import Classifier
 from rijksnet.stages import champions, export, publish
 from rijksnet.tracking import registry
 from rijksnet.tracking.stores import Store
@@ -30,7 +36,7 @@ def test_it_is_loaded_by_timm(params: Params, what: str) -> None:
     champions.champions(params)
     if what != str(KEY) and not what.startswith("runs/"):
         shutil.rmtree("runs")  # the store alone will do
-    export.export(params, what, OUT)
+    export.export(params, what, OUT, "timm")
     model: Any = timm.create_model(f"local-dir:{OUT.absolute()}", pretrained=True)
     assert model.pretrained_cfg["label_names"] == CLASSES
     assert sorted(file.name for file in OUT.iterdir()) == ["README.md", "config.json", "model.safetensors"]
@@ -44,23 +50,23 @@ def test_a_folder_that_is_there_is_left_alone(params: Params) -> None:
     write_record()
     OUT.mkdir()
     with pytest.raises(RecordError, match="out is there already"):
-        export.export(params, str(KEY), OUT)
+        export.export(params, str(KEY), OUT, "timm")
 
 
 def test_what_is_no_model_is_told(params: Params, store: Store) -> None:
     with pytest.raises(TrackingError, match="'nobody' is neither a run here nor a registered model"):
-        export.export(params, "nobody", OUT)
+        export.export(params, "nobody", OUT, "timm")
     write_record()
     publish.publish(params)
     with pytest.raises(TrackingError, match=r"with such a version.*\['1'\]"):
-        export.export(params, f"{MODEL}/7", OUT)
+        export.export(params, f"{MODEL}/7", OUT, "timm")
 
 
 def test_a_forest_leaves_no_network(params: Params) -> None:
     at = write_record(RunKey(COLLECTION, "type", "test_resnet", "random_forest", "imagenet"))
     at.weights.unlink()
     with pytest.raises(RecordError, match="a random_forest leaves no network to export"):
-        export.export(params, str(replace(KEY, strategy="random_forest")), OUT)
+        export.export(params, str(replace(KEY, strategy="random_forest")), OUT, "timm")
 
 
 def test_every_version_has_a_card(params: Params, store: Store) -> None:
@@ -76,3 +82,24 @@ def test_every_version_has_a_card(params: Params, store: Store) -> None:
         "### Limits",
     ):
         assert part in card
+
+
+def test_an_onnx_runtime_gives_the_same_answers(params: Params) -> None:
+    session_of = pytest.importorskip("onnxruntime").InferenceSession
+    at = write_record()
+    export.export(params, str(KEY), OUT, "onnx")
+    assert sorted(file.name for file in OUT.iterdir()) == ["README.md", "model.onnx"]
+    session = session_of(OUT / "model.onnx")
+    assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == CLASSES
+    drawn = np.random.default_rng(0).integers(0, 256, (7, 80, 50, 3), dtype=np.uint8)
+    images = [Image.fromarray(one) for one in drawn]
+    files = [io.BytesIO() for _ in images]
+    for image, file in zip(images, files, strict=True):
+        image.save(file, "PNG")
+    ours = Classifier(at.weights, INPUT_SIZE, "unit").rank([file.getvalue() for file in files])
+    pixels = np.stack([decode(file.getvalue(), [INPUT_SIZE])[0] for file in files])
+    theirs = session.run(None, {"pixels": pixels})[0]
+    for ranked, row in zip(ours, theirs, strict=True):
+        assert {one.label: one.probability for one in ranked} == pytest.approx(
+            dict(zip(CLASSES, row, strict=True)), abs=1e-4
+        )
