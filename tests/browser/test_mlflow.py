@@ -195,5 +195,6 @@ def test_the_registry_shows_the_champion_and_where_it_comes_from(page: Page, pro
     assert page.get_by_text("gives the target its θ̂").first.is_visible()
     row.get_by_text("Version 1").click()
     page.get_by_text("weights_sha256").first.wait_for()
-    assert page.get_by_text(f"{KEY}: test accuracy 90.0%").first.is_visible()
+    page.get_by_role("heading", name="Measured").wait_for()  # the version's card
+    assert page.get_by_text("90.0%", exact=True).first.is_visible()
     page.get_by_role("link", name="test_resnet/fine_tuning-imagenet-seed0").first.wait_for()

@@ -161,6 +161,28 @@ def test_what_is_made_again_by_hand_is_not_written_into_dvc_s_cache(twin: Projec
     assert twin.run("rijksnet", "publish", "--check").strip() == "MLflow shows every record, whole"
 
 
+def test_whether_a_repro_would_change_anything_can_be_a_gate(twin: Project) -> None:
+    def status() -> tuple[str, str]:
+        said = twin.run("sh", "-c", "rijksnet status && echo fine || echo due", check=False).strip().splitlines()
+        return "\n".join(said[:-1]), said[-1]
+
+    assert status() == ("everything is as the parameters ask", "fine")
+    store = mlflow.MlflowClient(f"sqlite:///{twin.folder}/mlflow.db")
+    store.delete_registered_model_alias(MODEL, "champion")
+    twin.run("rijksnet", "fine_tuning", *OWN.split("/")[:3], "--seed", "1")
+    said, then = status()
+    assert then == "due"
+    assert "publish: 1 records are not shown in MLflow, runs/" in said
+    twin.run("rijksnet", "publish")
+    store.set_registered_model_alias(MODEL, "champion", "2")
+    said, then = status()
+    assert (f"champions: {MODEL} is version 2 now, and " in said, then) == (True, "due")
+    change(twin, training__max_epochs__fine_tuning=1)
+    said, then = status()
+    assert then == "due"
+    assert "fine_tuning@type-test_resnet: changed deps params.yaml" in said
+
+
 def test_a_name_that_is_a_command_is_none(tmp_path: Path) -> None:
     project = checkout(tmp_path / "project")
     make_tiny(project)

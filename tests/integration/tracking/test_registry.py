@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -145,12 +147,17 @@ def test_a_run_that_was_trained_again_replaces_itself_as_champion(store: Store, 
     assert ensured(store, None, at) == ("1", "pipeline")
 
 
-def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: None) -> None:
+@pytest.mark.parametrize("collected", [False, True])
+def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: None, collected: bool) -> None:
     at = write_record()
     assert register(store, at) == ("1", True)
     assert ensured(store, None, at) == ("1", "pipeline")
     promote(store, 1)
     store.client.delete_run(registry.versions(store, MODEL)[0].run_id)
+    if collected:
+        command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", "sqlite:///mlflow.db"]
+        command += ["--tracking-uri", "sqlite:///mlflow.db"]
+        subprocess.run(command, check=True, capture_output=True)
     assert registry.by_weights(store, MODEL) == {}
     assert register(store, at) == ("2", True)
     assert ensured(store, None, at) == ("2", "person")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -120,6 +122,36 @@ def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
         if process.poll() is None:
             os.kill(process.pid, signal.SIGTERM)
             process.wait(60)
+
+
+@pytest.mark.parametrize(("options", "host", "status"), [
+    (["--name", "museum.example"], "museum.example:{port}", 200),
+    (["--name", "museum.example"], "127.0.0.1:{port}", 200),
+    ([], "museum.example", 403),
+])  # fmt: skip
+def test_ui_answers_to_the_names_that_it_is_given(
+    params: Params, only_weights: None, options: list[str], host: str, status: int
+) -> None:
+    """And behind a proxy that leads nowhere, which has no business between a machine and itself."""
+    port = free_port()
+    command = [sys.executable, "-m", "rijksnet", "ui", "--host", "0.0.0.0", "--port", str(port), *options]
+    environment = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    environment |= {"http_proxy": f"http://127.0.0.1:{free_port()}", "HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
+    with Path("out").open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+        )
+    try:
+        wait_for(lambda: process.poll() is not None or "Ctrl-C" in Path("out").read_text(), seconds=120)
+        assert process.poll() is None, Path("out").read_text()
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            connection.putrequest("GET", "/api/2.0/mlflow/experiments/search?max_results=1", skip_host=True)
+            connection.putheader("Host", host.format(port=port))
+            connection.endheaders()
+            assert connection.getresponse().status == status
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+        process.wait(60)
 
 
 def test_ui_of_a_server_starts_none(server: str, params: Params, capsys: pytest.CaptureFixture[str]) -> None:
