@@ -118,7 +118,7 @@ def test_an_experiment_of_dvc_s_is_shown_by_the_project_s_store_and_moves_no_cha
     twin.git("add", "--all")
     twin.git("commit", "--quiet", "--allow-empty", "--message", "As it is")
     pins = {pin.name: pin.read_bytes() for pin in (twin.folder / "pins").iterdir()}
-    setting = ["-S", "training.max_epochs.off_the_shelf=3"]
+    setting = ["-S", "training.max_epochs.off_the_shelf=3", "-S", "training.max_epochs.fine_tuning=1"]
     twin.run("dvc", "exp", "run", *how, "--name", "tried-once", *setting)
     if how == ["--queue"]:
         twin.run("dvc", "queue", "start")

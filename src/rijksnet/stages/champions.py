@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from rich.console import Console
 from rich.markup import escape
 
@@ -40,10 +38,10 @@ def champions(params: Params) -> None:
                 store, away = None, str(error)
         following = registry.pin_of(choice, model) if choice else _without(model, own, pin, away)
         if following != pin:
-            if store is not None and choice is not None and pin is not None:
-                _judge_what_was_moved_elsewhere(store, choice, pin)
             following.write()
             console.print(escape(f"{model.name}: θ̂ is {_described(following, choice, pin)}"))
+            if store is not None and choice is not None and pin is not None:
+                _judge_what_was_moved_elsewhere(store, choice, pin)
         if own and (differences := following.differences(own)):
             console.print(
                 f"[yellow]warning[/]: {model.name}: θ̂ was chosen by a {following.chosen_by} and is not this project's "
@@ -57,12 +55,18 @@ def _judge_what_was_moved_elsewhere(store: Store, choice: Choice, pin: Pin) -> N
     The alias is followed all the same: it is that person's to move.
     """
     new = choice.version
-    pinned = registry.by_weights(store, new.name).get(pin.weights_sha256)
-    if choice.by != "person" or pinned is None or pinned.version == new.version or promotion.PROMOTION in new.tags:
+    if choice.by != "person":
         return
-    with store.answering(f"judging version {new.version} of {new.name}"):
-        judgement = promotion.judge_versions(store, new, pinned)
-        promotion.note(store, new, pinned, judgement)
+    try:
+        with store.answering(f"judging version {new.version} of {new.name}"):
+            pinned = registry.by_weights(store, new.name).get(pin.weights_sha256)
+            if pinned is None or pinned.version == new.version or promotion.was_instead_of(new) == str(pinned.version):
+                return
+            judgement = promotion.judge_versions(store, new, pinned)
+            promotion.note(store, new, pinned, judgement)
+    except TrackingError as error:
+        console.print(f"[yellow]warning[/]: {escape(str(error))}")
+        return
     said = f"{new.name}: version {new.version} was made champion by hand, in place of version {pinned.version}"
     if judgement.accepted:
         console.print(escape(f"{said}; {judgement.reason}"))
@@ -74,10 +78,10 @@ def _judge_what_was_moved_elsewhere(store: Store, choice: Choice, pin: Pin) -> N
 
 def _registry(params: Params) -> tuple[Store | None, str]:
     """The store, or why it is not asked."""
-    if os.environ.get("DVC_EXP_NAME"):
+    if address.experiment():
         return None, "an experiment of DVC moves no champion"
     if not address.exists(params.tracking):
-        return None, f"there is no tracking store at {address.uri(params.tracking)} yet"
+        return None, f"there is no tracking store at {address.shown(params.tracking)} yet"
     try:
         return stores.open_store(params.tracking), "the registry knows no version of it; `rijksnet publish` adds it"
     except TrackingError as error:

@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.files import replacing_folder
+from rijksnet.files import replacing_folder, sha256_of
 from rijksnet.networks import published, theta, weights
 from rijksnet.params import Params
 from rijksnet.paths import RUNS, RecordPaths
@@ -64,10 +65,11 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
         _write(at, at.weights, out, form)
         return
     store = stores.open_store(params.tracking)
-    with TemporaryDirectory() as folder, store.answering(f"fetching {what}"):
-        version = _version(store, what)
-        kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
-        _, file = stores.fetch_model(store, f"models:/{version.name}/{version.version}", Path(folder) / "model")
+    with TemporaryDirectory() as folder:
+        with store.answering(f"fetching {what}"):
+            version = _version(store, what)
+            kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
+            _, file = stores.fetch_model(store, f"models:/{version.name}/{version.version}", Path(folder) / "model")
         _write(kept, file, out, form)
 
 
@@ -91,6 +93,8 @@ def _write(at: RecordPaths, file: Path, out: Path, form: Form) -> None:
     run = record.read_claims(at)
     if not file.is_file():
         raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
+    if sha256_of(file) != run.files.get(at.weights.name):
+        raise RecordError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
     tensors, header = weights.read(file)
     design, classes = weights.design_in(header, file)
     network = (tensors, design, classes, run.params["input_size"], run.params["pixels"])
@@ -103,4 +107,4 @@ def _write(at: RecordPaths, file: Path, out: Path, form: Form) -> None:
             apart = published.write_onnx(*network, part / "model.onnx")
         usage = USAGE[form].format(name=out.name, size=run.params["input_size"])
         (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(at, run)}\n", encoding="utf-8")
-    console.print(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}")
+    console.print(escape(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}"))

@@ -6,13 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.markup import escape
 
 from rijksnet import paths
 from rijksnet.errors import ParamsError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.networks import theta
 from rijksnet.params import Params
-from rijksnet.tracking import stores
+from rijksnet.tracking import address, stores
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -31,15 +32,17 @@ def import_model(params: Params, architecture: str) -> None:
         )
     wanted = params.imagenet.registry[architecture]
     store = stores.open_other(wanted.store)
-    with TemporaryDirectory() as folder, store.answering(f"fetching {wanted.model}"):
-        name, file = stores.fetch_model(store, wanted.model, Path(folder))
+    at = address.without_password(wanted.store)
+    with TemporaryDirectory() as folder:
+        with store.answering(f"fetching {wanted.model}"):
+            name, file = stores.fetch_model(store, wanted.model, Path(folder))
         found = sha256_of(file)
         if found != wanted.sha256:
             raise TrackingError(
-                f"the weights of {wanted.model} at {wanted.store} ({name}) are {found}, but imagenet.registry."
+                f"the weights of {wanted.model} at {at} ({name}) are {found}, but imagenet.registry."
                 f"{architecture}.sha256 pins {wanted.sha256}: set it to the former to take them, or name the version "
                 "that holds the latter"
             )
-        step = {"from": "registry", "name": name, "store": wanted.store, "sha256": found}
+        step = {"from": "registry", "name": name, "store": at, "sha256": found}
         theta.import_file(architecture, file, paths.imagenet_weights(architecture), step)
-    console.print(f"θ of {architecture}: {found[:12]}… from {name} at {wanted.store}")
+    console.print(escape(f"θ of {architecture}: {found[:12]}… from {name} at {at}"))

@@ -79,9 +79,8 @@ def promote(
     if old is not None and old.version == new.version:
         console.print(f"version {new.version} is the champion of {name} already")
         return
-    console.print(f"{name}\n  champion now: {_described(old)}\n  proposed:     {_described(new)}")
-    with store.answering(f"reading what the versions of {name} answered"):
-        judgement = judge_versions(store, new, old, margin)
+    console.print(escape(f"{name}\n  champion now: {_described(old)}\n  proposed:     {_described(new)}"))
+    judgement = judge_versions(store, new, old, margin)
     console.print(f"  evidence:     {escape(judgement.reason)}")
     if not judgement.accepted and not despite:
         raise TrackingError(
@@ -110,7 +109,7 @@ def rollback(params: Params, name: str) -> None:
     now = registry.champion(store, name)
     if now is None:
         raise TrackingError(f"{name} has no champion: `rijksnet promote {name} VERSION` names one")
-    before = json.loads(now.tags.get(PROMOTION, "{}")).get("instead_of", "")
+    before = was_instead_of(now)
     if not before:
         known = [str(one.version) for one in registry.versions(store, name)]
         raise TrackingError(
@@ -133,9 +132,10 @@ def judge_versions(store: Store, new: Any, old: Any | None, margin: float = MARG
     if old is None:
         return Judgement(True, "there is no champion yet")
     try:
-        with _answered(store, new) as candidate, _answered(store, old) as champion:
+        reading = store.answering("reading what they answered")
+        with reading, _answered(store, new) as candidate, _answered(store, old) as champion:
             return judge(candidate, champion, margin)
-    except RecordError as error:
+    except (RecordError, TrackingError) as error:
         return Judgement(False, f"what one of them answered is not known: {error}")
 
 
@@ -151,6 +151,11 @@ def note(store: Store, new: Any, old: Any | None, judgement: Judgement, despite:
         **test,
     }
     store.client.set_model_version_tag(new.name, new.version, PROMOTION, json.dumps(about, ensure_ascii=False))
+
+
+def was_instead_of(version: Any) -> str:
+    """The number of the version that a version replaced as champion; empty: nobody kept it."""
+    return str(json.loads(version.tags.get(PROMOTION, "{}")).get("instead_of", ""))
 
 
 def _who() -> dict[str, Any]:

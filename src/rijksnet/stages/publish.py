@@ -49,7 +49,7 @@ def register(params: Params, out: Path) -> None:
         RecordError: a record of the source is damaged; what can be left out is for `publish` to decide.
     """
     of_source = [at for at in record.find() if at.root.is_relative_to(RUNS / params.source.collection)]
-    candidates = {at: run for at in of_source if is_candidate(params, run := record.read_run(at))}
+    candidates = {at: record.read_run(at) for at in of_source if is_candidate(params, record.read_claims(at))}
     try:
         store = stores.open_store(params.tracking)
         with store.alone():
@@ -72,7 +72,8 @@ def is_candidate(params: Params, run: record.Run) -> bool:
 def publish(params: Params, thorough: bool = False) -> None:
     """Make MLflow complete from the records and the pins: runs, evidence, registered versions, champions.
 
-    Twice adds nothing. What is shown where is written to `published.json`, last, also where the store failed midway.
+    Twice adds nothing. Which runs show the records is written to `published.json`, also where the store failed midway.
+    An experiment of DVC's moves no champion.
 
     Args:
         thorough: look at the bytes of what is there, too, and put right what differs.
@@ -89,11 +90,11 @@ def publish(params: Params, thorough: bool = False) -> None:
             finally:
                 _write(PUBLISHED, _known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
-                mlflow_store.tell_current(store, {one.run_id: one.run for one in published})
+                mlflow_store.tell_current(store, {one.run_id: one.run for one in published}, address.experiment())
             evidence = publish_evidence(store, params, published)
             explored = publish_studies(store)
             registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
-            for model in pins.source_models(params):
+            for model in pins.source_models(params) if not address.experiment() else []:
                 pin = pins.read_pin(model.challenge, model.architecture)
                 registry.ensure_champion(store, model.name, model.own(params.training.seed), pin)
     finally:
@@ -104,7 +105,7 @@ def publish(params: Params, thorough: bool = False) -> None:
     console.print(
         f"{outcomes['added']} runs added, {outcomes['completed']} completed{mended}, {outcomes['present']} already "
         f"there; {registered} versions registered, {evidence} folders of evidence and {explored} studies added at "
-        f"{address.uri(params.tracking)}"
+        f"{escape(address.shown(params.tracking))}"
     )
 
 
@@ -126,7 +127,7 @@ def check(params: Params) -> list[str]:
     found = []
     with store.answering("looking for what is there"):
         for at in record.find():
-            if (run := _read(at)) is None:
+            if (run := _read(at, verifies=True)) is None:
                 found.append(f"{at.root}: the record is damaged")
                 continue
             shown = mlflow_store.look(store, at, run, thorough=True)
@@ -163,10 +164,11 @@ def publish_records(
     """
     published = [] if published is None else published
     by_output = lineage.stages_by_output()
-    runs = {at: run for at in records if (run := _read(at))}
+    runs = {at: run for at in records if (run := _read(at, thorough))}
     with store.answering("looking for what is there"):
         shown = {at: mlflow_store.look(store, at, run, thorough) for at, run in runs.items()}
-    waiting = [at for at, its in shown.items() if not its.whole]
+    waiting = [at for at, its in shown.items() if not its.whole and _read(at, verifies=True)]
+    runs = {at: run for at, run in runs.items() if at in waiting or shown[at].whole}
     failed: dict[RecordPaths, TrackingError] = {}
     with progress("publish", len(runs)) as report, pictures(waiting) as write_pictures:
         for done, (at, run) in enumerate(runs.items(), 1):
@@ -233,9 +235,10 @@ def publish_studies(store: Store) -> int:
     return added
 
 
-def _read(at: RecordPaths) -> record.Run | None:
+def _read(at: RecordPaths, verifies: bool) -> record.Run | None:
+    """A record, its files seen if asked for: those of a thousand runs are hundreds of gigabytes."""
     try:
-        return record.read_run(at)
+        return record.read_run(at) if verifies else record.read_claims(at)
     except RecordError as error:
         _warn(error)
         return None

@@ -58,12 +58,15 @@ def _unpublished() -> list[str]:
 
 def _moved(params: Params) -> list[str]:
     """Champions that are no longer those pinned."""
+    if not address.exists(params.tracking):
+        return [f"publish: there is no tracking store at {address.shown(params.tracking)}"]
+    found = []
     try:
-        store = stores.open_store(params.tracking) if address.exists(params.tracking) else None
-        found = []
-        for model in pins.source_models(params) if store else []:
-            assert store is not None
-            pin, now = pins.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
+        store = stores.open_store(params.tracking)
+        for model in pins.source_models(params):
+            pin = pins.read_pin(model.challenge, model.architecture)
+            with store.answering(f"who is champion of {model.name}"):
+                now = registry.champion(store, model.name)
             weights = now.tags.get("weights_sha256") if now else None
             if now is not None and (pin is None or weights != pin.weights_sha256):
                 pinned = pin.weights_sha256[:12] + "…" if pin else "nothing"

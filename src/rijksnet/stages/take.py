@@ -9,13 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.markup import escape
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages.card import card
 from rijksnet.stages.publish import publish_records
-from rijksnet.tracking import pins, record, registry, stores
+from rijksnet.tracking import address, pins, record, registry, stores
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -38,16 +39,20 @@ def take(params: Params, what: str, store_uri: str) -> None:
             raise RecordError(
                 f"{what} is of {run.key.challenge}, {run.key.architecture}; this project tunes {sorted(models)}"
             )
+        origin = f"{what} {address.without_password(store_uri)}".strip()
         store = stores.open_store(params.tracking)
         with store.alone():
             (shown,) = publish_records(store, [at])
             with store.answering(f"registering {run.key}"):
-                store.client.set_tag(shown.run_id, "taken_from", f"{what} {store_uri}".strip())
+                store.client.set_tag(shown.run_id, "taken_from", origin)
                 version, is_new = registry.register(store, at, run, shown.run_id, card(at, run), model)
-                store.client.set_model_version_tag(model.name, version, "taken_from", f"{what} {store_uri}".strip())
+                store.client.set_model_version_tag(model.name, version, "taken_from", origin)
+    despite = "" if run.key.collection == model.collection else " --force --reason WHY"
     console.print(
-        f"{model.name}: version {version} {'is new' if is_new else 'is there already'} ({run.key}, from {what}); "
-        f"`rijksnet promote {model.name} {version}` makes it θ̂"
+        escape(
+            f"{model.name}: version {version} {'is new' if is_new else 'is there already'} ({run.key}, from {what}); "
+            f"`rijksnet promote {model.name} {version}{despite}` makes it θ̂"
+        )
     )
 
 
@@ -62,9 +67,10 @@ def _record(what: str, store_uri: str) -> Iterator[RecordPaths]:
     if not store_uri:
         raise TrackingError(f"{what} is in which store? Name it: --store https://… or --store sqlite:///FILE")
     store = stores.open_other(store_uri)
-    with TemporaryDirectory() as folder, store.answering(f"fetching {what}"):
-        name, file = stores.fetch_model(store, what, Path(folder) / "model")
-        version = store.client.get_model_version(*name.removeprefix("models:/").rsplit("/", 1))
-        at = RecordPaths(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
+    with TemporaryDirectory() as folder:
+        with store.answering(f"fetching {what}"):
+            name, file = stores.fetch_model(store, what, Path(folder) / "model")
+            version = store.client.get_model_version(*name.removeprefix("models:/").rsplit("/", 1))
+            at = RecordPaths(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
         shutil.move(file, at.weights)
         yield at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -27,9 +28,26 @@ def project() -> Path:
     return here
 
 
+def experiment() -> str:
+    """The experiment of DVC's in which this process runs; empty: none."""
+    return os.environ.get("DVC_EXP_NAME", "")
+
+
 def uri(tracking: Tracking) -> str:
     """The store's address: MLFLOW_TRACKING_URI where it is set (as by `mlflow run`), else the parameter."""
     return os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri
+
+
+def shown(tracking: Tracking) -> str:
+    """The store's address as it may be printed and kept."""
+    return without_password(uri(tracking))
+
+
+def without_password(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.password is None:
+        return address
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 def database(tracking: Tracking) -> Path | None:
@@ -38,8 +56,17 @@ def database(tracking: Tracking) -> Path | None:
     Raises:
         TrackingError: it is a database that is kept in no file.
     """
+    return file_of(uri(tracking))
+
+
+def file_of(address: str) -> Path | None:
+    """The file of a store that is an SQLite database, relative to the project; None if it is a server.
+
+    Raises:
+        TrackingError: it is a database that is kept in no file.
+    """
     try:
-        url = make_url(uri(tracking))
+        url = make_url(address)
     except ArgumentError:  # an address that MLflow alone understands
         return None
     if url.get_backend_name() != "sqlite":

@@ -172,22 +172,26 @@ def _log_artifacts(
     store.client.log_artifacts(run_id, str(folder))
 
 
-def tell_current(store: Store, shown: Mapping[str, record.Run]) -> None:
+def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str) -> None:
     """Tag runs with `current`: `yes` for those that show the records as they are now, `no` for others of their keys.
 
-    A run that was trained again stands beside the one that it replaces, under the same name. Those of an experiment of
-    DVC's are not current until it is applied.
+    A run that was trained again stands beside the one that it replaces, under the same name. What an experiment of
+    DVC's makes is not current, and replaces nothing, until the experiment is applied and published.
 
     Args:
         shown: by the ids of the runs that show them.
+        experiment: of DVC's, in which this runs; empty: none.
     """
-    now = {run_id: run for run_id, run in shown.items() if not record.tried_in(run)}
-    keys = {str(run.key) for run in now.values()}
-    for experiment in {experiment_of(store, run) for run in shown.values()}:
-        for one in store.runs(experiment, ""):
+    if experiment:
+        for run_id in (run_id for run_id, run in shown.items() if record.tried_in(run) == experiment):
+            store.client.set_tag(run_id, CURRENT, "no")
+        return
+    keys = {str(run.key) for run in shown.values()}
+    for of in {experiment_of(store, run) for run in shown.values()}:
+        for one in store.runs(of, ""):
             run_id, tags = one.info.run_id, one.data.tags
-            if run_id in shown or tags.get("run_key") in keys:
-                current = "yes" if run_id in now else "no"
+            if tags.get("run_key") in keys:
+                current = "yes" if run_id in shown else "no"
                 if tags.get(CURRENT) != current:
                     store.client.set_tag(run_id, CURRENT, current)
 

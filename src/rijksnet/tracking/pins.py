@@ -37,7 +37,7 @@ class SourceModel:
         """The pipeline's own run, whose weights θ̂ are unless a person chose others; None where it left no record."""
         key = RunKey(self.collection, self.challenge, self.architecture, "fine_tuning", "imagenet", seed)
         try:
-            return record.read_run(RecordPaths.of(key))
+            return record.read_claims(RecordPaths.of(key))
         except RecordError:
             return None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from rijksnet.errors import TrackingError
+from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import RecordPaths
 from rijksnet.tracking import record
@@ -130,14 +130,20 @@ def champion(store: Store, name: str) -> Any | None:
 
 def chosen_by(store: Store, version: Any) -> By:
     """Who gave the alias to the version that has it."""
-    tags = store.client.get_registered_model(version.name).tags
-    return "pipeline" if tags.get(CHOSEN) == str(version.version) else "person"
+    return "pipeline" if str(version.version) in _chosen(store, version.name).split() else "person"
+
+
+def _chosen(store: Store, name: str) -> str:
+    return str(store.client.get_registered_model(name).tags.get(CHOSEN, ""))
 
 
 def move(store: Store, name: str, version: Any, by: By) -> None:
-    """Give the alias to a version."""
-    store.client.set_registered_model_tag(name, CHOSEN, str(version.version) if by == "pipeline" else "")
-    store.client.set_registered_model_alias(name, CHAMPION, str(version.version))
+    """Give the alias to a version; who dies in the middle leaves a champion that is still whose it was."""
+    to = str(version.version)
+    store.client.set_registered_model_tag(name, CHOSEN, f"{_chosen(store, name)} {to}" if by == "pipeline" else "")
+    store.client.set_registered_model_alias(name, CHAMPION, to)
+    if by == "pipeline":
+        store.client.set_registered_model_tag(name, CHOSEN, to)
 
 
 def ensure_champion(store: Store, name: str, own: record.Run | None, pin: Pin | None) -> Choice | None:
@@ -146,7 +152,7 @@ def ensure_champion(store: Store, name: str, own: record.Run | None, pin: Pin | 
     Where no version has the alias, it goes to the pinned one if a person had chosen that, else to the own run's.
 
     Returns:
-        None where the registry knows no version that could be it.
+        None where the registry knows no version that could be it: the own run may not be registered yet.
 
     Raises:
         TrackingError: the registry does not answer, or refuses.
@@ -165,10 +171,12 @@ def _ensure(store: Store, name: str, own: record.Run | None, pin: Pin | None) ->
     pinned = known.get(pin.weights_sha256) if pin else None
     if found is None and pin is not None and (pin.chosen_by == "person" or ours is None):
         ours, by = pinned, pin.chosen_by
-    if found is not None and (ours is None or ours.version == found.version):
+    if found is not None and own is None:
         return Choice(found, "pipeline")
-    if ours is None:
+    if ours is None:  # an own run that is not registered yet: θ̂ is that, not what it replaces
         return None
+    if found is not None and ours.version == found.version:
+        return Choice(found, "pipeline")
     move(store, name, ours, by or "pipeline")
     return Choice(ours, by or "pipeline", found)
 
@@ -205,20 +213,29 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
         TrackingError: nowhere.
     """
     for at in record.find():
-        if at.weights.is_file() and sha256_of(at.weights) == pin.weights_sha256:
+        if _claims(at) == pin.weights_sha256 and at.weights.is_file() and sha256_of(at.weights) == pin.weights_sha256:
             with replacing(out) as partial:
                 shutil.copyfile(at.weights, partial)
             return str(at.root)
     store = open_registry()
-    for version in versions(store, name):
-        if version.tags.get("weights_sha256") == pin.weights_sha256:
-            with TemporaryDirectory() as folder, replacing(out) as partial:
-                file = store.client.download_artifacts(version.run_id, MODEL_WEIGHTS, folder)
-                if sha256_of(Path(file)) != pin.weights_sha256:
-                    raise TrackingError(f"version {version.version} of {name} does not hold the weights that it names")
+    with store.answering(f"fetching the weights of {name}"), TemporaryDirectory() as folder:
+        version = by_weights(store, name).get(pin.weights_sha256)
+        if version is not None:
+            file = Path(store.client.download_artifacts(version.run_id, MODEL_WEIGHTS, folder))
+            if sha256_of(file) != pin.weights_sha256:
+                raise TrackingError(f"version {version.version} of {name} does not hold the weights that it names")
+            with replacing(out) as partial:
                 shutil.copyfile(file, partial)
             return f"version {version.version} of {name}"
     raise TrackingError(
         f"{pin.file} names weights {pin.weights_sha256[:12]}…, which neither a record here nor the registry holds: "
         f"`dvc pull` them, or move the alias to a version that is there: `rijksnet promote {name} VERSION`"
     )
+
+
+def _claims(at: RecordPaths) -> str:
+    """The identity of a record's weights as it says itself; empty: none, or it does not read."""
+    try:
+        return record.read_claims(at).files.get(at.weights.name, "")
+    except RecordError:
+        return ""

@@ -46,6 +46,7 @@ class Store:
     uri: str  #: as people know it
     artifacts: str | None  #: where experiments made here keep artifacts; None leaves it to the server
     file: Path | None  #: the database of a local store
+    is_own: bool = True  #: this project's, not one that is only read from
     _experiments: dict[str, str] = field(default_factory=dict)
 
     def experiment(self, key: RunKey, split_rule: str = "paper") -> str:
@@ -140,9 +141,14 @@ class Store:
         except Exception as error:
             if not _is_the_stores(error):
                 raise
+            at = address.without_password(self.uri)
+            if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+                raise TrackingError(f"{what}: {at} does not have it ({said(error)})") from error
+            goes_on = (
+                "Nothing is lost: `rijksnet publish` goes on from the records once it answers" if self.is_own else ""
+            )
             raise TrackingError(
-                f"{what}: the tracking store {self.uri} failed ({said(error)}). Nothing is lost: `rijksnet publish` "
-                "goes on from the records once it answers"
+                f"{what}: the tracking store {at} failed ({said(error)}). {goes_on}".rstrip()
             ) from error
 
 
@@ -195,8 +201,9 @@ def open_store(tracking: Tracking) -> Store:
         raise
     except Exception as error:  # whatever the server, the network or the database answers
         raise TrackingError(
-            f"the tracking store {at} cannot be used ({type(error).__name__}: {error}); start it, or set tracking.uri "
-            "or MLFLOW_TRACKING_URI. Nothing is lost: `rijksnet publish` brings it up to date from the records"
+            f"the tracking store {address.shown(tracking)} cannot be used ({type(error).__name__}: {error}); start it, "
+            "or set tracking.uri or MLFLOW_TRACKING_URI. Nothing is lost: `rijksnet publish` brings it up to date from "
+            "the records"
         ) from error
 
 
@@ -206,7 +213,10 @@ def open_other(uri: str) -> Store:
     Raises:
         TrackingError: it cannot be reached.
     """
-    store = Store(mlflow.MlflowClient(uri, uri), uri, None, None)
+    file = address.file_of(uri)
+    if file is not None and not file.is_file():  # MLflow would make one
+        raise TrackingError(f"{file} is not there: name another project's store, a server or sqlite:///FILE")
+    store = Store(mlflow.MlflowClient(uri, uri), uri, None, None, is_own=False)
     with store.answering("opening it"):
         store.client.search_experiments(max_results=1)
     return store
@@ -235,7 +245,10 @@ def fetch_model(store: Store, uri: str, folder: Path) -> tuple[str, Path]:
         )
         named = f"models:/{version.name}/{version.version}"
         place = store.client.get_model_version_download_uri(version.name, version.version)
-        run_id, path = (version.run_id, place.split("/artifacts/")[-1]) if version.run_id else ("", place)
+        # what `log_model` registers lies beside its run's artifacts, not among them
+        among = f"/{version.run_id}/artifacts/"
+        in_run = version.run_id and (place.startswith("runs:/") or among in place)
+        run_id, path = (version.run_id, place.split(among)[-1]) if in_run else ("", place)
     else:
         run_id, path = named.split("/", 1)
         named = uri

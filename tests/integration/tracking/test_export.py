@@ -62,6 +62,14 @@ def test_what_is_no_model_is_told(params: Params, store: Store) -> None:
         export.export(params, f"{MODEL}/7", OUT, "timm")
 
 
+def test_other_weights_than_the_run_s_are_refused(params: Params) -> None:
+    at = write_record()
+    shutil.copyfile(write_record(replace(KEY, seed=1), seed=1).weights, at.weights)
+    with pytest.raises(RecordError, match=r"is not what the run .* wrote: its card would be another network's"):
+        export.export(params, str(KEY), OUT, "timm")
+    assert not OUT.exists()
+
+
 def test_a_forest_leaves_no_network(params: Params) -> None:
     at = write_record(RunKey(COLLECTION, "type", "test_resnet", "random_forest", "imagenet"))
     at.weights.unlink()

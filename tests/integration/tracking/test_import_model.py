@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,12 @@ from rijksnet.networks import weights
 from rijksnet.params import Params, RegistryWeights
 from rijksnet.paths import RecordPaths, imagenet_weights
 from rijksnet.stages import champions, import_model, publish
-from rijksnet.tracking import registry, stores
-from stores import MODEL, free_port
+from rijksnet.tracking import pins, registry, stores
+from stores import free_port
+
+#: The server is one for all tests; others have their own collections there.
+LENT = replace(KEY, collection="lender")
+MODEL = pins.model_of(LENT).name
 
 pytestmark = pytest.mark.usefixtures("only_weights")
 
@@ -25,11 +33,17 @@ def asking(params: Params, model: str, store: str, sha256: str, architecture: st
     return params.model_copy(update={"imagenet": params.imagenet.model_copy(update={"registry": wanted})})
 
 
+def lender(params: Params, uri: str) -> Params:
+    tracking = params.tracking.model_copy(update={"uri": uri})
+    source = params.source.model_copy(update={"collection": LENT.collection})
+    return params.model_copy(update={"tracking": tracking, "source": source})
+
+
 @pytest.fixture
 def theirs(params: Params, server: str) -> dict[str, Any]:
     """A champion in a server's registry: its addresses there, and the identity of its weights."""
-    at_server = params.model_copy(update={"tracking": params.tracking.model_copy(update={"uri": server})})
-    at = write_record()
+    at_server = lender(params, server)
+    at = write_record(LENT)
     publish.publish(at_server)
     champions.champions(at_server)
     version = registry.champion(stores.open_store(at_server.tracking), MODEL)
@@ -47,7 +61,7 @@ def test_a_champion_elsewhere_becomes_θ_here(
 ) -> None:
     import_model.import_model(asking(params, theirs[how], server, theirs["sha256"]), "test_resnet")
     tensors, header = weights.read(imagenet_weights("test_resnet"))
-    kept, _ = weights.read(RecordPaths.of(KEY).weights)
+    kept, _ = weights.read(RecordPaths.of(LENT).weights)
     assert {name: t.tolist() for name, t in tensors.items()} == {
         name: t.tolist() for name, t in kept.items() if not name.startswith("softmax.")
     }
@@ -73,7 +87,7 @@ def test_another_architecture_is_refused(params: Params, server: str, theirs: di
 
 @pytest.mark.parametrize("model", ["models:/nobodys@champion", "models:/nobodys/3", f"runs:/{'0' * 32}/model"])
 def test_a_model_that_is_not_there_is_told_in_one_message(params: Params, server: str, model: str) -> None:
-    with pytest.raises(TrackingError, match=f"fetching {model}: the tracking store {server} failed") as caught:
+    with pytest.raises(TrackingError, match=f"fetching {model}: {server} does not have it") as caught:
         import_model.import_model(asking(params, model, server, "0" * 64), "test_resnet")
     assert len(str(caught.value).splitlines()) == 1
 
@@ -89,10 +103,38 @@ def test_an_architecture_that_is_not_named_is_told(params: Params) -> None:
         import_model.import_model(params, "vgg19")
 
 
+def test_what_is_logged_the_ordinary_way_will_do(params: Params, server: str, theirs: dict[str, Any]) -> None:
+    """MLflow keeps what `log_model` registers beside the artifacts of its run."""
+    at = RecordPaths.of(LENT)
+    code = (
+        "import sys, mlflow\n"
+        "class Model(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input): return model_input\n"
+        "mlflow.set_experiment('another lab')\n"
+        "with mlflow.start_run():\n"
+        "    mlflow.pyfunc.log_model(name='m', python_model=Model(), artifacts={'w': sys.argv[1]}, pip_requirements=[],\n"
+        "                            registered_model_name='another-lab')\n"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": server}
+    command = [sys.executable, "-W", "ignore", "-c", code, at.weights.absolute().as_uri()]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    import_model.import_model(asking(params, "models:/another-lab/1", server, theirs["sha256"]), "test_resnet")
+    assert imagenet_weights("test_resnet").is_file()
+
+
+def test_a_store_that_is_not_there_is_not_made(params: Params, tmp_path: Path) -> None:
+    wanted = asking(params, "models:/a/1", f"sqlite:///{tmp_path}/typo.db", "0" * 64)
+    with pytest.raises(TrackingError, match=r"typo\.db is not there: name another project's store"):
+        import_model.import_model(wanted, "test_resnet")
+    assert not (tmp_path / "typo.db").exists()
+
+
 def test_a_local_store_will_do(params: Params, tmp_path: Path) -> None:
-    at = write_record()
-    publish.publish(params)
-    champions.champions(params)
+    at = write_record(LENT)
+    own = lender(params, "sqlite:///mlflow.db")
+    publish.publish(own)
+    champions.champions(own)
     wanted = asking(params, f"models:/{MODEL}@champion", f"sqlite:///{tmp_path}/mlflow.db", sha256_of(at.weights))
     import_model.import_model(wanted, "test_resnet")
     assert imagenet_weights("test_resnet").is_file()

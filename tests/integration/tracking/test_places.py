@@ -221,7 +221,51 @@ def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> No
 # --- which is current -------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(store: Store, params: Params) -> None:
+def test_an_experiment_of_dvc_s_moves_no_champion(
+    store: Store, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = write_record()
+    publish.publish(params)
+    champions.champions(params)
+    tried = write_record(seed=1)
+    monkeypatch.setenv("DVC_EXP_NAME", "tried-once")
+    publish.register(params, REGISTERED)
+    champions.champions(params)
+    publish.publish(params)
+    assert str(registry.champion(store, MODEL).version) == "1"
+    pin = pins.read_pin("type", "test_resnet")
+    assert pin == pins.Pin.of_run(record.read_run(tried))
+    monkeypatch.delenv("DVC_EXP_NAME")
+    champions.champions(params)
+    assert str(registry.champion(store, MODEL).version) == "2"
+    assert own.run.is_file()
+
+
+def test_an_own_run_that_is_not_registered_yet_is_what_the_target_starts_from(store: Store, params: Params) -> None:
+    """The server was away while it was to be registered, and is back."""
+    write_record()
+    publish.publish(params)
+    champions.champions(params)
+    again = write_record(seed=1)
+    champions.champions(params)
+    pin = pins.read_pin("type", "test_resnet")
+    assert pin == pins.Pin.of_run(record.read_run(again))
+    publish.publish(params)
+    assert str(registry.champion(store, MODEL).version) == "2"
+    champions.champions(params)
+    assert pins.read_pin("type", "test_resnet") == pin
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    assert address.without_password("https://me:secret@h:5000/a?b=c") == "https://me:***@h:5000/a?b=c"
+    assert address.without_password("postgresql://me:s@h/d") == "postgresql://me:***@h/d"
+    for plain in ("sqlite:///mlflow.db", "http://h:1", "databricks"):
+        assert address.without_password(plain) == plain
+
+
+def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(
+    store: Store, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def current() -> dict[str, str]:
         experiment = mlflow_store.experiment_of(store, record.read_run(RecordPaths.of(KEY)))
         return {one.data.tags["record_digest"]: one.data.tags["current"] for one in store.runs(experiment, "")}
@@ -238,9 +282,13 @@ def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(store: Store
     run = json.loads(at.run.read_text())
     run["lineage"]["dvc_experiment"] = "tried-once"
     at.run.write_text(json.dumps(run))
+    monkeypatch.setenv("DVC_EXP_NAME", "tried-once")
     publish.publish(params)
     tried = record.digest(at)
     assert current() == {first: "yes", second: "no", tried: "no"}
+    monkeypatch.delenv("DVC_EXP_NAME")  # applied
+    publish.publish(params)
+    assert current() == {first: "no", second: "no", tried: "yes"}
     (shown,) = store.runs(mlflow_store.experiment_of(store, record.read_run(at)), "tags.dvc_experiment = 'tried-once'")
     assert shown.info.run_name == "test_resnet/fine_tuning-imagenet-seed0 (tried-once)"
 

@@ -220,6 +220,40 @@ def test_a_promotion_in_the_ui_is_judged_by_the_next_look(
     assert (pin.weights_sha256, pin.chosen_by) == (sha256_of(worse.weights), "person")  # and followed all the same
 
 
+def test_a_champion_whose_answers_are_lost_is_followed_too(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+) -> None:
+    champions.champions(params)
+    shutil.rmtree("mlartifacts")
+    two_versions[0].run.unlink()
+    store.client.set_registered_model_alias(MODEL, "champion", "2")
+    champions.champions(params)
+    assert "what one of them answered is not known" in capsys.readouterr().err
+    pin = pins.read_pin("type", "test_resnet")
+    assert pin is not None
+    assert pin.weights_sha256 == sha256_of(two_versions[1].weights)
+    with pytest.raises(TrackingError, match="what one of them answered is not known"):
+        promotion.promote(params, MODEL, "1", None)
+    promotion.promote(params, MODEL, "1", None, despite="it is the older one")
+    assert champion(store) == "1"
+
+
+def test_back_in_the_ui_it_is_judged_again_and_rolled_back_to_what_it_replaced(
+    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(replace(KEY, seed=2), seed=2, right=10)
+    publish.publish(params)
+    for version in ("2", "3"):
+        promotion.promote(params, MODEL, version, None)
+        champions.champions(params)
+    store.client.set_registered_model_alias(MODEL, "champion", "2")
+    capsys.readouterr()
+    champions.champions(params)
+    assert "version 2 was made champion by hand, in place of version 3" in capsys.readouterr().err
+    promotion.rollback(params, MODEL)
+    assert champion(store) == "3"
+
+
 def test_the_first_champion_can_be_a_persons_choice(
     store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
 ) -> None:

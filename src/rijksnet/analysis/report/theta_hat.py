@@ -36,5 +36,5 @@ def _named(start: str, own: RunResult | None, pin: pins.Pin | None) -> str:
     if pin is None or pin.weights_sha256 != start:
         return f"weights {start[:12]}…, which neither the own run nor the pin names: `dvc repro` makes the runs again"
     described = f"the run `{pin.run_key}`, weights {start[:12]}…, chosen by a {pin.chosen_by}"
-    differs = pin.differences(record.read_run(RecordPaths.of(own.key))) if own is not None else []
+    differs = pin.differences(record.read_claims(RecordPaths.of(own.key))) if own is not None else []
     return f"{described}; {'; '.join(differs)}" if differs else described

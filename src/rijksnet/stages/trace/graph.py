@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rijksnet.errors import RecordError
 from rijksnet.paths import CODE, RecordPaths
@@ -50,7 +50,7 @@ class Graph:
 
 def holds(folder: str, path: str) -> bool:
     """Whether a path is another, or lies in it."""
-    return PurePosixPath(path).is_relative_to(folder)
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def is_code(path: str) -> bool:

@@ -76,10 +76,11 @@ def _prediction(params: Params, graph: Graph, what: str) -> Asked | None:
     if not mark or not at.run.is_file():
         return None
     run = record.read_run(at)
-    rows = pq.read_table(at.predictions).to_pylist()
-    found = [row for row in rows if wanted in (row["object_id"], row["image"])]
+    of = [[("object_id", "==", wanted)], [("image", "==", wanted)]]
+    found = pq.read_table(at.predictions, filters=of).to_pylist()
     if not found:
-        near = get_close_matches(wanted, [row["object_id"] for row in rows], n=5, cutoff=0.0)
+        known = pq.read_table(at.predictions, columns=["object_id"])["object_id"].to_pylist()
+        near = get_close_matches(wanted, known, n=5, cutoff=0.0)
         raise RecordError(f"{at.root} answered for no object or image {wanted!r}; near are {near}")
     about = []
     for row in found:
