@@ -41,9 +41,10 @@ def judge(candidate: RunResult, champion: RunResult, margin: float = MARGIN) -> 
         test = paired_test(candidate.correct(), champion.correct())
     except RecordError as error:
         return Judgement(False, f"they were tested on different objects: {error}")
+    value = p_value(test.p) if test.p < 0.0001 else f"= {p_value(test.p)}"
     measured = (
         f"{_points(test.difference)} points on the same {test.n:,} test images ({_points(test.low)} to "
-        f"{_points(test.high)}, {p_value(test.p)})"
+        f"{_points(test.high)}, p {value})"
     )
     if test.difference > 0 and test.p < LEVEL:
         return Judgement(True, f"it is better: {measured}", test)

@@ -112,8 +112,8 @@ def test_what_is_logged_the_ordinary_way_will_do(params: Params, server: str, th
         "    def predict(self, context, model_input): return model_input\n"
         "mlflow.set_experiment('another lab')\n"
         "with mlflow.start_run():\n"
-        "    mlflow.pyfunc.log_model(name='m', python_model=Model(), artifacts={'w': sys.argv[1]}, pip_requirements=[],\n"
-        "                            registered_model_name='another-lab')\n"
+        "    mlflow.pyfunc.log_model(name='m', python_model=Model(), artifacts={'w': sys.argv[1]},\n"
+        "                            pip_requirements=[], registered_model_name='another-lab')\n"
     )
     environment = os.environ | {"MLFLOW_TRACKING_URI": server}
     command = [sys.executable, "-W", "ignore", "-c", code, at.weights.absolute().as_uri()]

@@ -73,7 +73,7 @@ def test_from_records_to_pins_through_a_server(
     move_alias(server, "2")
     champions.champions(params)
     assert pinned() == identities[1]
-    promotion.promote(params, MODEL, "1", None)
+    promotion.promote(params, MODEL, "1", None, despite="a trial")
     champions.champions(params)
     assert pinned() == identities[0]
 
