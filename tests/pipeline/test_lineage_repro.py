@@ -166,6 +166,7 @@ def test_whether_a_repro_would_change_anything_can_be_a_gate(twin: Project) -> N
         said = twin.run("sh", "-c", "rijksnet status && echo fine || echo due", check=False).strip().splitlines()
         return "\n".join(said[:-1]), said[-1]
 
+    twin.run("rijksnet", "publish")  # which corrects the places of a copied project
     assert status() == ("everything is as the parameters ask", "fine")
     store = mlflow.MlflowClient(f"sqlite:///{twin.folder}/mlflow.db")
     store.delete_registered_model_alias(MODEL, "champion")
