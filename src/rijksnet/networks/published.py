@@ -94,11 +94,9 @@ def _difference(
     scale: Literal["unit", "pretrained"],
     folder: Path,
 ) -> float:
-    own = Network(design, len(classes), scale).eval()
-    weights.load_backbone(own.backbone, tensors, folder)
-    weights.load_softmax(own.softmax, tensors, folder)
+    own = _own(tensors, design, classes, scale, folder)
     theirs: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = _noise(size)
     logits = own(pixels)
     found = float((logits - theirs(own.normalised(pixels))).abs().max() / logits.abs().max().clip(min=1))
     if not found <= TOLERANCE:
@@ -106,6 +104,20 @@ def _difference(
             f"{folder}: timm's {design.architecture} answers otherwise: its logits differ by {found:.2g} of the largest"
         )
     return found
+
+
+def _own(
+    tensors: dict[str, Tensor], design: Design, classes: list[str], scale: Literal["unit", "pretrained"], path: Path
+) -> Network:
+    network = Network(design, len(classes), scale).eval()
+    weights.load_backbone(network.backbone, tensors, path)
+    weights.load_softmax(network.softmax, tensors, path)
+    return network
+
+
+def _noise(size: int) -> Tensor:
+    """Two images of noise, always the same."""
+    return torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
 class _Probabilities(nn.Module):
@@ -142,11 +154,8 @@ def write_onnx(
         import onnxscript  # noqa: F401  torch exports through it
     except ImportError as error:
         raise WeightsError(f"{error.name} is not installed: `pip install 'rijksnet[onnx]'`") from error
-    network = Network(design, len(classes), scale)
-    weights.load_backbone(network.backbone, tensors, file)
-    weights.load_softmax(network.softmax, tensors, file)
-    model = _Probabilities(network).eval()
-    pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    model = _Probabilities(_own(tensors, design, classes, scale, file)).eval()
+    pixels = _noise(size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, of what it will do otherwise one day
         torch.onnx.export(

@@ -21,7 +21,6 @@ from rijksnet.analysis.promotion import MARGIN, Judgement, judge
 from rijksnet.analysis.runs import RunResult, load_run
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.tracking import pins, record, registry, stores
 from rijksnet.tracking.stores import Store, pages
 
@@ -183,8 +182,7 @@ def _answered(store: Store, version: Any) -> Iterator[RunResult]:
 def _is_own(params: Params, name: str, version: Any) -> bool:
     """Whether a version is what this project's own run made: the one that the pipeline chooses by itself."""
     runs = [model.own(params.training.seed) for model in pins.source_models(params) if model.name == name]
-    weights = RecordPaths(Path()).weights.name
-    return any(run is not None and run.files[weights] == version.tags.get("weights_sha256") for run in runs)
+    return any(run is not None and pins.weights_of(run) == version.tags.get("weights_sha256") for run in runs)
 
 
 def _check_model(store: Store, name: str) -> None:

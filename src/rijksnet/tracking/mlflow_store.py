@@ -107,7 +107,8 @@ def look(store: Store, at: RecordPaths, run: record.Run, thorough: bool = False)
         wanted[MODEL_WEIGHTS] = at.weights
     folders = {name.rpartition("/")[0] for name in wanted}
     held = {one.path: one.file_size for folder in folders for one in store.client.list_artifacts(run_id, folder)}
-    amiss = {name for name, file in wanted.items() if held.get(name) != file.stat().st_size}
+    # what a damaged record lacks is amiss too: it is for its reader to refuse, and no fault of the store
+    amiss = {name for name, file in wanted.items() if not file.is_file() or held.get(name) != file.stat().st_size}
     if thorough:
         amiss |= {name for name, file in wanted.items() if name not in amiss and not _holds(store, run_id, name, file)}
     return Shown(run_id, sorted(amiss))

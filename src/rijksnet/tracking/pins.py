@@ -68,7 +68,7 @@ class Pin:
     @classmethod
     def of_run(cls, run: record.Run) -> Pin:
         """Of the pipeline's own run."""
-        key, weights = run.key, run.files[RecordPaths(Path()).weights.name]
+        key, weights = run.key, weights_of(run)
         split, settings = run.digests["split"], settings_of(run)
         return cls(key.challenge, key.architecture, weights, model_of(key).name, str(key), split, "pipeline", settings)
 
@@ -89,6 +89,11 @@ class Pin:
             if self.settings and self.settings.get(name) != value:
                 found.append(f"{name} {self.settings.get(name)} rather than {value}")
         return found
+
+
+def weights_of(run: record.Run) -> str:
+    """sha256 of a run's weights; empty: it has none."""
+    return run.files.get(RecordPaths(Path()).weights.name, "")
 
 
 def settings_of(run: record.Run) -> dict[str, Any]:

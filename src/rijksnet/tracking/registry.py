@@ -23,7 +23,7 @@ from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import RecordPaths
 from rijksnet.tracking import record
 from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
-from rijksnet.tracking.pins import By, Pin, SourceModel, model_of, settings_of
+from rijksnet.tracking.pins import By, Pin, SourceModel, model_of, settings_of, weights_of
 from rijksnet.tracking.stores import Store, pages
 
 CHAMPION = "champion"
@@ -167,7 +167,7 @@ def _ensure(store: Store, name: str, own: record.Run | None, pin: Pin | None) ->
     if by == "person":
         return Choice(found, "person")
     known = by_weights(store, name)
-    ours = known.get(own.files[RecordPaths(Path()).weights.name]) if own else None
+    ours = known.get(weights_of(own)) if own else None
     pinned = known.get(pin.weights_sha256) if pin else None
     if found is None and pin is not None and (pin.chosen_by == "person" or ours is None):
         ours, by = pinned, pin.chosen_by
@@ -236,6 +236,6 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
 def _claims(at: RecordPaths) -> str:
     """The identity of a record's weights as it says itself; empty: none, or it does not read."""
     try:
-        return record.read_claims(at).files.get(at.weights.name, "")
+        return weights_of(record.read_claims(at))
     except RecordError:
         return ""

@@ -174,6 +174,20 @@ def test_lost_artifacts_are_seen_and_brought_back(
     assert kept_weights(store, Path("fetched")) == sha256_of(RecordPaths.of(KEY).weights)
 
 
+def test_a_record_that_was_damaged_since_it_was_shown_is_left_out(
+    project: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_record(OTHER)
+    publish.publish(params)
+    RecordPaths.of(KEY).metrics.unlink()
+    capsys.readouterr()
+    publish.publish(params)
+    told = capsys.readouterr().err
+    assert "metrics.json is not the file that the run wrote" in told
+    assert "0 runs added, 0 completed, 1 already there" in told
+    assert sound.run.is_file()
+
+
 def test_damaged_artifacts_are_seen_by_a_thorough_look(project: Path, params: Params) -> None:
     (kept,) = Path("mlartifacts").rglob("weights.safetensors")
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")

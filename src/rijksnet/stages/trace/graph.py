@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import CODE, RecordPaths
+from rijksnet.paths import CODE
 from rijksnet.tracking import lineage, record
 from rijksnet.tracking.lineage import StageLineage
 
@@ -67,8 +66,3 @@ def records() -> dict[str, record.Run]:
             continue
         found[str(run.key)] = run
     return found
-
-
-def weights_of(run: record.Run) -> str:
-    """sha256 of a run's weights; empty: it has none."""
-    return run.files.get(RecordPaths(Path()).weights.name, "")

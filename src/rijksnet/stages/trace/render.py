@@ -11,9 +11,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from rijksnet.paths import PINS, PUBLISHED, RUNS, RecordPaths
-from rijksnet.stages.trace.graph import Graph, holds, is_code, records, weights_of
+from rijksnet.stages.trace.graph import Graph, holds, is_code, records
 from rijksnet.stages.trace.resolve import Asked
 from rijksnet.tracking import lineage, record
+from rijksnet.tracking.pins import weights_of
 
 #: Stages that read every run; to name them once is enough.
 OF_EVERYTHING = ("register", "champions", "publish", "report")

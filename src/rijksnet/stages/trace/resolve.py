@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RUNS, CollectionPaths, RecordPaths, base_challenge
-from rijksnet.stages.trace.graph import Graph, records, weights_of
+from rijksnet.stages.promotion import PROMOTION
+from rijksnet.stages.trace.graph import Graph, records
 from rijksnet.tracking import address, record, registry, stores
+from rijksnet.tracking.pins import weights_of
 
 ACCEPTED = (
     "a file or folder of the pipeline, an md5 or sha256, a run's key or folder, the id of an MLflow run, a model's "
@@ -115,8 +117,8 @@ def _version(params: Params, graph: Graph, what: str) -> Asked | None:
     version = found[0]
     identity = version.tags.get("weights_sha256", "")
     about = [f"version {version.version} of {name}: {version.tags.get('run_key')}, weights {identity[:12]}…"]
-    if "promotion" in version.tags:
-        about.append(f"promoted: {version.tags['promotion']}")
+    if PROMOTION in version.tags:
+        about.append(f"promoted: {version.tags[PROMOTION]}")
     here = [key for key, run in records().items() if identity and weights_of(run) == identity]
     if not here:
         about.append(f"no record here has these weights; MLflow's run {version.run_id} has a copy of the record")
