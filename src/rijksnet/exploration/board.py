@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -43,6 +43,7 @@ REASON = "reason"
 #: Attempts that may die without a word before their place is given up: such a recipe may be what kills its workers.
 DEATHS_AT_MOST = 3
 
+Undisturbed = AbstractContextManager[object]
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 
 
@@ -137,24 +138,33 @@ class Board:
 
     # --- for workers --------------------------------------------------------------------------------------------------
 
-    def take(self, at_most: int) -> list[Trial]:
-        """Trials to do now, none where none waits. They wait for a sign of life within the grace period."""
-        taken: list[Trial] = []
-        while len(taken) < at_most and (trial := storage.patiently(self._take_one)) is not None:
-            taken.append(trial)
+    def take(
+        self, at_most: int, taken: list[Trial] | None = None, undisturbed: Callable[[], Undisturbed] = nullcontext
+    ) -> list[Trial]:
+        """Trials to do now, none where none waits. They wait for a sign of life within the grace period.
+
+        Args:
+            taken: a list they are added to, so that whoever is interrupted in between knows which to give back.
+            undisturbed: while it is entered no interruption comes: a trial is either taken and listed, or it waits.
+        """
+        taken = [] if taken is None else taken
+        while len(taken) < at_most and storage.patiently(lambda: self._take_one(taken, undisturbed)):
+            pass
         return taken
 
-    def _take_one(self) -> Trial | None:
+    def _take_one(self, taken: list[Trial], undisturbed: Callable[[], Undisturbed]) -> bool:
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            return None
-        trial = self.study.ask()
-        self.store.record_heartbeat(trial._trial_id)
-        if SLOT in trial.user_attrs:
-            trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
-            return trial
-        # another worker took the last place in between, and Optuna made a new trial: it is none of the study's
-        self.study.tell(trial, state=TrialState.FAIL)
-        return None
+            return False
+        with undisturbed():
+            trial = self.study.ask()
+            self.store.record_heartbeat(trial._trial_id)
+            if SLOT in trial.user_attrs:
+                taken.append(trial)
+                trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
+                return True
+            # another worker took the last place in between, and Optuna made a new trial: it is none of the study's
+            self.study.tell(trial, state=TrialState.FAIL)
+        return False
 
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:

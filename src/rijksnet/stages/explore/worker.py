@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from optuna.trial import Trial
 from rich.console import Console
 from rich.markup import escape
 
@@ -119,16 +120,18 @@ def work(board: Board, subject: Subject, display: Display, ending: Ending) -> No
     while True:
         ending.check()
         board.bury()
-        taken = board.take(trials.at_once(subject))
-        display.update(board.places())
-        if taken:
-            left = list(taken)
-            try:
+        taken: list[Trial] = []
+        try:
+            board.take(trials.at_once(subject), taken, ending.held)
+            display.update(board.places())
+            if worked := bool(taken):
                 with board.alive(taken):
                     trials.carry_out(board, taken, subject, told)
-                left.clear()
-            finally:
-                board.give_back(left, "interrupted")
+                taken.clear()
+        finally:
+            with ending.held():
+                board.give_back(taken, "interrupted")
+        if worked:
             display.update(board.places())
         elif is_over(board.places()):
             return
@@ -173,10 +176,21 @@ class Ending:
     a library that catches everything; so it is remembered, and looked at between epochs."""
 
     asked: bool = False
+    waits: bool = False  #: whether an interruption waits for the end of what must not be left half done
 
     def check(self) -> None:
         if self.asked:
             raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A block that an interruption does not break off: it is raised after it."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+        self.check()
 
 
 @contextmanager
@@ -186,7 +200,8 @@ def _interruptible() -> Iterator[Ending]:
 
     def end(_: int, __: FrameType | None) -> None:
         ending.asked = True
-        raise KeyboardInterrupt
+        if not ending.waits:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
