@@ -92,12 +92,12 @@ def trace(
     """
     from rich.console import Console
 
-    from rijksnet.stages.trace import render, resolve
+    from rijksnet.stages import trace
 
     console = Console(highlight=False)
     if not console.is_terminal:  # in a file or a log there is room
         console = Console(highlight=False, width=240)
-    console.print(render(resolve(params(), what)))
+    console.print(trace.trace(params(), what))
 
 
 @app.command(rich_help_panel=RESULTS)

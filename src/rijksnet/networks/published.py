@@ -13,28 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet.errors import WeightsError
-from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network, timm_name
-from rijksnet.networks.weights import SOFTMAX, Design
+from rijksnet.networks.weights import Design
+
+Scale = Literal["unit", "pretrained"]
 
 #: How far apart logits of the two forms may be, relative to the largest: rounding, since both compute the same.
 TOLERANCE = 1e-4
 
 
 def write(
-    tensors: dict[str, Tensor],
-    design: Design,
-    classes: list[str],
-    size: int,
-    scale: Literal["unit", "pretrained"],
-    licence: str,
-    folder: Path,
+    network: Network, design: Design, classes: list[str], size: int, scale: Scale, licence: str, folder: Path
 ) -> float:
     """Write config.json and model.safetensors, which `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
 
     Preprocessing is what the network was trained with: the image stretched to `size` px, bicubic, and its own scale.
 
     Args:
+        network: of that design and scale, as it is used.
         licence: of the weights that these were trained from.
 
     Returns:
@@ -48,18 +44,17 @@ def write(
 
     model: Any = timm.create_model(timm_name(design.architecture), num_classes=len(classes), **design.options)
     head = model.get_classifier()
-    own = {name: t for name, t in tensors.items() if not name.startswith(SOFTMAX)}
-    missing, unexpected = model.load_state_dict(own, strict=False)
+    missing, unexpected = model.load_state_dict(network.backbone.state_dict(), strict=False)
     of_head = {
         name for name, parameter in model.named_parameters() if any(parameter is one for one in head.parameters())
     }
-    fits = isinstance(head, nn.Linear) and head.weight.shape == tensors[f"{SOFTMAX}weight"].shape
+    fits = isinstance(head, nn.Linear) and head.weight.shape == network.softmax.weight.shape
     if not fits or set(missing) != of_head or unexpected:
         raise WeightsError(
             f"timm's {design.architecture} has more in its head than global average pooling and one linear layer "
             f"({sorted(set(missing) - of_head)[:3] or type(head).__name__}): it cannot give the same answers"
         )
-    head.load_state_dict({name: tensors[f"{SOFTMAX}{name}"] for name in ("weight", "bias")})
+    head.load_state_dict(network.softmax.state_dict())
     if design.batch_norm_epsilon is not None:
         _keep_epsilon(model, design.batch_norm_epsilon)
     mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
@@ -75,7 +70,7 @@ def write(
     # timm's configuration is of the weights that it publishes under this name itself, which these are not
     about = {"label_names": classes, "pretrained_cfg": {"license": licence, "tag": "", "url": ""}}
     save_for_hf(model, str(folder), about, design.options or None, safe_serialization=True, data_config=data)
-    return _difference(tensors, design, classes, size, scale, folder)
+    return _difference(network, design.architecture, size, folder)
 
 
 def _keep_epsilon(model: nn.Module, epsilon: float) -> None:
@@ -86,33 +81,16 @@ def _keep_epsilon(model: nn.Module, epsilon: float) -> None:
 
 
 @torch.no_grad()
-def _difference(
-    tensors: dict[str, Tensor],
-    design: Design,
-    classes: list[str],
-    size: int,
-    scale: Literal["unit", "pretrained"],
-    folder: Path,
-) -> float:
-    own = _own(tensors, design, classes, scale, folder)
+def _difference(network: Network, architecture: str, size: int, folder: Path) -> float:
     theirs: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     pixels = _noise(size)
-    logits = own(pixels)
-    found = float((logits - theirs(own.normalised(pixels))).abs().max() / logits.abs().max().clip(min=1))
+    logits = network(pixels)
+    found = float((logits - theirs(network.normalised(pixels))).abs().max() / logits.abs().max().clip(min=1))
     if not found <= TOLERANCE:
         raise WeightsError(
-            f"{folder}: timm's {design.architecture} answers otherwise: its logits differ by {found:.2g} of the largest"
+            f"{folder}: timm's {architecture} answers otherwise: its logits differ by {found:.2g} of the largest"
         )
     return found
-
-
-def _own(
-    tensors: dict[str, Tensor], design: Design, classes: list[str], scale: Literal["unit", "pretrained"], path: Path
-) -> Network:
-    network = Network(design, len(classes), scale).eval()
-    weights.load_backbone(network.backbone, tensors, path)
-    weights.load_softmax(network.softmax, tensors, path)
-    return network
 
 
 def _noise(size: int) -> Tensor:
@@ -130,14 +108,7 @@ class _Probabilities(nn.Module):
         return logits.softmax(1)
 
 
-def write_onnx(
-    tensors: dict[str, Tensor],
-    design: Design,
-    classes: list[str],
-    size: int,
-    scale: Literal["unit", "pretrained"],
-    file: Path,
-) -> float:
+def write_onnx(network: Network, classes: list[str], size: int, file: Path) -> float:
     """Write a network as ONNX: `pixels` uint8 (B, size, size, 3) in, `probabilities` float32 (B, Q) out, any B.
 
     The scale of the pixels is part of it; its metadata has the `labels`, a JSON list.
@@ -154,7 +125,7 @@ def write_onnx(
         import onnxscript  # noqa: F401  torch exports through it
     except ImportError as error:
         raise WeightsError(f"{error.name} is not installed: `pip install 'rijksnet[onnx]'`") from error
-    model = _Probabilities(_own(tensors, design, classes, scale, file)).eval()
+    model = _Probabilities(network).eval()
     pixels = _noise(size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, of what it will do otherwise one day

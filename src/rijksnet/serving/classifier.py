@@ -37,9 +37,9 @@ class Classifier:
             WeightsError: the file is damaged or not a run's.
         """
         tensors, header = weights.read(file)
-        design, self.classes = weights.design_in(header, file)
+        self.design, self.classes = weights.design_in(header, file)
         self.input_size = input_size
-        self.network = Network(design, len(self.classes), scale).eval()
+        self.network = Network(self.design, len(self.classes), scale).eval()
         weights.load_backbone(self.network.backbone, tensors, file)
         weights.load_softmax(self.network.softmax, tensors, file)
 

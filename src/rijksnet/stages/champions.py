@@ -59,7 +59,7 @@ def _judge_what_was_moved_elsewhere(store: Store, choice: Choice, pin: Pin) -> N
         return
     try:
         with store.answering(f"judging version {new.version} of {new.name}"):
-            pinned = registry.by_weights(store, new.name).get(pin.weights_sha256)
+            pinned = registry.with_weights(store, new.name, pin.weights_sha256)
             if pinned is None or pinned.version == new.version or promotion.was_instead_of(new) == str(pinned.version):
                 return
             judgement = promotion.judge_versions(store, new, pinned)

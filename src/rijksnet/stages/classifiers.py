@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,25 +35,33 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     of = (params.source.collection, challenge, architecture)
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
     forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)
-    folder = paths.features_of(svm)
-    description = read_description(folder, paths.initial_weights(svm))
+    folder, theta = paths.features_of(svm), paths.initial_weights(svm)
+    description = read_description(folder, theta)
     at = CollectionPaths(svm.collection)
     data = labelled.load(at.split(challenge), at.images)
     features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    _support_vector_machine(params, svm, data, features, description, origin)
-    _random_forest(params, forest, data, features, description, origin)
+    given = Given(params, data, features, description, *weights.read(theta), origin)
+    _support_vector_machine(given, svm)
+    _random_forest(given, forest)
 
 
-def _support_vector_machine(
-    params: Params,
-    key: RunKey,
-    data: Splits,
-    features: NDArray[np.float32],
-    description: Description,
-    origin: dict[str, Any],
-) -> None:
+@dataclass(frozen=True)
+class Given:
+    """What both learn from."""
+
+    params: Params
+    data: Splits
+    features: NDArray[np.float32]  #: (n, F) of all images
+    description: Description
+    backbone: dict[str, torch.Tensor]  #: θ
+    header: dict[str, str]
+    origin: dict[str, Any]
+
+
+def _support_vector_machine(given: Given, key: RunKey) -> None:
     """Its record holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
     at, started_ms = _begin(key)
+    data, features, description = given.data, given.features, given.description
     train, validation = data[protocol.TRAIN], data[protocol.VALIDATION]
     with progress(str(key), 1) as report:
         svm = machines.fit_svm(
@@ -60,32 +69,25 @@ def _support_vector_machine(
         )
         report(1, f"C {svm.cost:g}, temperature {svm.temperature:.3g}")
     layer = {"weight": torch.from_numpy(svm.weight), "bias": torch.from_numpy(svm.bias)}
-    backbone, header = weights.read(paths.initial_weights(key))
-    tensors = {name: tensor for name, tensor in backbone.items() if not name.startswith(weights.SOFTMAX)}
+    tensors = {name: tensor for name, tensor in given.backbone.items() if not name.startswith(weights.SOFTMAX)}
     tensors |= {weights.SOFTMAX + name: tensor for name, tensor in layer.items()}
-    ancestry = results.ancestry(weights.ancestry_in(header), key)
+    ancestry = results.ancestry(weights.ancestry_in(given.header), key)
     weights.save(at.weights, tensors, description.design, train.classes, ancestry)
     answers = []
     for split in (protocol.VALIDATION, protocol.TEST):
         inputs = torch.from_numpy(features[data[split].rows])
         logits = torch.nn.functional.linear(inputs, layer["weight"], layer["bias"])
         answers.append(_answers(split, data, logits.softmax(1).numpy()))
-    results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
+    results.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
     own = {"C": svm.cost, "temperature": svm.temperature, "loss": "squared_hinge", "standardised": True}
     parameters = description.backbone_parameters + svm.weight.size + svm.bias.size
-    _complete(params, key, data, own, started_ms, parameters, description, origin)
+    _complete(given, key, own, started_ms, parameters)
 
 
-def _random_forest(
-    params: Params,
-    key: RunKey,
-    data: Splits,
-    features: NDArray[np.float32],
-    description: Description,
-    origin: dict[str, Any],
-) -> None:
+def _random_forest(given: Given, key: RunKey) -> None:
     """Its record holds answers, but no weights: a forest is no network."""
     at, started_ms = _begin(key)
+    data, features = given.data, given.features
     train, held_out = data[protocol.TRAIN], (protocol.VALIDATION, protocol.TEST)
     asked = np.concatenate([features[data[split].rows] for split in held_out])
     with progress(str(key), machines.TREES) as report:
@@ -94,9 +96,9 @@ def _random_forest(
         )
     parts = np.split(forest.probabilities, [len(data[protocol.VALIDATION])])
     answers = [_answers(split, data, part) for split, part in zip(held_out, parts, strict=True)]
-    results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
+    results.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
     own = {"trees": machines.TREES, "nodes": forest.nodes, "max_features": "sqrt", "min_samples_leaf": 1}
-    _complete(params, key, data, own, started_ms, description.backbone_parameters, description, origin)
+    _complete(given, key, own, started_ms, given.description.backbone_parameters)
 
 
 def _begin(key: RunKey) -> tuple[RecordPaths, int]:
@@ -112,34 +114,25 @@ def _answers(split: str, data: Splits, probabilities: NDArray[np.float32]) -> Pr
     return Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities)
 
 
-def _complete(
-    params: Params,
-    key: RunKey,
-    data: Splits,
-    own: dict[str, Any],
-    started_ms: int,
-    parameters: int,
-    description: Description,
-    origin: dict[str, Any],
-) -> None:
+def _complete(given: Given, key: RunKey, own: dict[str, Any], started_ms: int, parameters: int) -> None:
     from sklearn import __version__
 
     results.complete(
         key,
         RecordPaths.of(key),
-        data,
+        given.data,
         started_ms=started_ms,
         flat={
             **own,
             "scikit_learn": __version__,
             "device": "cpu",
-            **results.settings(params, key.strategy, data, description.input_size),
+            **results.settings(given.params, key.strategy, given.data, given.description.input_size),
             "batch_norm_frozen": "running",
         },
         parameters=parameters,
-        feature_size=description.feature_size,
+        feature_size=given.description.feature_size,
         best_epoch=None,
-        initial_weights=description.weights,
-        origin=origin,
-        start=weights.ancestry_in(weights.read(paths.initial_weights(key))[1]),
+        initial_weights=given.description.weights,
+        origin=given.origin,
+        start=weights.ancestry_in(given.header),
     )

@@ -11,9 +11,10 @@ from rich.markup import escape
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing_folder, sha256_of
-from rijksnet.networks import published, theta, weights
+from rijksnet.networks import published, theta
 from rijksnet.params import Params
 from rijksnet.paths import RUNS, RecordPaths
+from rijksnet.serving.classifier import Classifier
 from rijksnet.stages.card import card
 from rijksnet.tracking import record, registry, stores
 
@@ -69,22 +70,18 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
         with store.answering(f"fetching {what}"):
             version = _version(store, what)
             kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
-            _, file = stores.fetch_model(store, f"models:/{version.name}/{version.version}", Path(folder) / "model")
+            file = registry.fetch_version(store, version, Path(folder) / "model")
         _write(kept, file, out, form)
 
 
 def _version(store: stores.Store, what: str) -> Any:
-    name, _, alias = what.removeprefix("models:/").partition("@")
-    name, _, number = name.partition("/")
-    known = registry.versions(store, name)
-    if number:
-        found = next((one for one in known if str(one.version) == number), None)
-    else:
-        found = store.client.get_model_version_by_alias(name, alias) if alias else registry.champion(store, name)
+    reference = registry.Reference.parse(what)
+    found = registry.find(store, reference)
     if found is None:
+        known = [str(one.version) for one in registry.versions(store, reference.name)] if reference else []
         raise TrackingError(
-            f"{what!r} is neither a run here nor a registered model with such a version; of {name!r} there are the "
-            f"versions {[str(one.version) for one in known]}"
+            f"{what!r} is neither a run here nor a registered model with such a version; of "
+            f"{reference.name if reference else what!r} there are the versions {known}"
         )
     return found
 
@@ -95,16 +92,15 @@ def _write(at: RecordPaths, file: Path, out: Path, form: Form) -> None:
         raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
     if sha256_of(file) != run.files.get(at.weights.name):
         raise RecordError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
-    tensors, header = weights.read(file)
-    design, classes = weights.design_in(header, file)
-    network = (tensors, design, classes, run.params["input_size"], run.params["pixels"])
+    size, scale = run.params["input_size"], run.params["pixels"]
+    model = Classifier(file, size, scale)
     with replacing_folder(out) as part:
         if form == "timm":
             licences = [step["licence"] for step in run.ancestry if "licence" in step]
             licence = "; ".join(dict.fromkeys(licences)) or theta.UNKNOWN
-            apart = published.write(*network, licence, part)
+            apart = published.write(model.network, model.design, model.classes, size, scale, licence, part)
         else:
-            apart = published.write_onnx(*network, part / "model.onnx")
-        usage = USAGE[form].format(name=out.name, size=run.params["input_size"])
+            apart = published.write_onnx(model.network, model.classes, size, part / "model.onnx")
+        usage = USAGE[form].format(name=out.name, size=size)
         (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(at, run)}\n", encoding="utf-8")
     console.print(escape(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}"))

@@ -13,7 +13,7 @@ from rijksnet.errors import ParamsError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.networks import theta
 from rijksnet.params import Params
-from rijksnet.tracking import address, stores
+from rijksnet.tracking import address, registry, stores
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -35,7 +35,7 @@ def import_model(params: Params, architecture: str) -> None:
     at = address.without_password(wanted.store)
     with TemporaryDirectory() as folder:
         with store.answering(f"fetching {wanted.model}"):
-            name, file = stores.fetch_model(store, wanted.model, Path(folder))
+            name, file = registry.fetch_model(store, wanted.model, Path(folder))
         found = sha256_of(file)
         if found != wanted.sha256:
             raise TrackingError(

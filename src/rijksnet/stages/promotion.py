@@ -192,12 +192,12 @@ def _check_model(store: Store, name: str) -> None:
 
 
 def _version(store: Store, name: str, version: str) -> Any:
-    _check_model(store, name)
-    found = registry.versions(store, name)
-    for one in found:
-        if str(one.version) == version:
-            return one
-    raise TrackingError(f"{name} has no version {version!r}; it has {[str(one.version) for one in found]}")
+    found = registry.find(store, registry.Reference(name, version))
+    if found is None:
+        _check_model(store, name)
+        known = [str(one.version) for one in registry.versions(store, name)]
+        raise TrackingError(f"{name} has no version {version!r}; it has {known}")
+    return found
 
 
 def _described(version: Any | None) -> str:

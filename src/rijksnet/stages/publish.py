@@ -88,7 +88,7 @@ def publish(params: Params, thorough: bool = False) -> None:
             try:
                 publish_records(store, list(record.find()), published, thorough)
             finally:
-                _write(PUBLISHED, _known() | {str(one.run.key): _shown(store, one) for one in published})
+                _write(PUBLISHED, known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
                 mlflow_store.tell_current(store, {one.run_id: one.run for one in published}, address.experiment())
             evidence = publish_evidence(store, params, published)
@@ -99,7 +99,7 @@ def publish(params: Params, thorough: bool = False) -> None:
                 registry.ensure_champion(store, model.name, model.own(params.training.seed), pin)
     finally:
         if not published:
-            _write(PUBLISHED, _known())
+            _write(PUBLISHED, known())
     outcomes = Counter(one.outcome for one in published)
     mended = f", {outcomes['mended']} mended" if outcomes["mended"] else ""
     console.print(
@@ -137,7 +137,7 @@ def check(params: Params) -> list[str]:
                 found.append(f"{at.root}: run {shown.run_id} lacks {', '.join(shown.amiss)}")
             if is_candidate(params, run):
                 name = pins.model_of(run.key).name
-                if run.files[at.weights.name] not in registry.by_weights(store, name):
+                if registry.with_weights(store, name, run.files[at.weights.name]) is None:
                     found.append(f"{at.root}: {name} has no version of it that can be loaded")
         for model in pins.source_models(params):
             pin, now = pins.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
@@ -253,12 +253,12 @@ def _shown(store: Store, one: Published) -> dict[str, str]:
     return {"experiment_id": mlflow_store.experiment_of(store, one.run), "run_id": one.run_id, "record_digest": digest}
 
 
-def _known() -> dict[str, Any]:
-    """What published.json says of the records that are here as they are."""
+def known() -> dict[str, Any]:
+    """What published.json says of the records that are here as they are: the runs that show them, by their keys."""
     with suppress(OSError, ValueError):
-        known = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+        said = json.loads(PUBLISHED.read_text(encoding="utf-8"))
         digests = {str(at.root.relative_to(RUNS)): record.digest(at) for at in record.find()}
-        return {key: shown for key, shown in known.items() if digests.get(key) == shown["record_digest"]}
+        return {key: shown for key, shown in said.items() if digests.get(key) == shown["record_digest"]}
     return {}
 
 

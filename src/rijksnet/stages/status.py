@@ -9,7 +9,8 @@ from typing import Any
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
-from rijksnet.paths import PUBLISHED, RUNS
+from rijksnet.paths import RUNS
+from rijksnet.stages import publish
 from rijksnet.tracking import address, pins, record, registry, stores
 
 #: What DVC says of a stage that always runs, beside what has changed of it.
@@ -50,9 +51,8 @@ def _told(change: Any) -> str:
 
 
 def _unpublished() -> list[str]:
-    known = json.loads(PUBLISHED.read_text(encoding="utf-8")) if PUBLISHED.is_file() else {}
-    digests = {key: shown["record_digest"] for key, shown in known.items()}
-    missing = [at for at in record.find() if digests.get(at.root.relative_to(RUNS).as_posix()) != record.digest(at)]
+    shown = publish.known()
+    missing = [at for at in record.find() if at.root.relative_to(RUNS).as_posix() not in shown]
     return [f"publish: {len(missing)} records are not shown in MLflow, {missing[0].root} first"] if missing else []
 
 

@@ -69,8 +69,10 @@ def _record(what: str, store_uri: str) -> Iterator[RecordPaths]:
     store = stores.open_other(store_uri)
     with TemporaryDirectory() as folder:
         with store.answering(f"fetching {what}"):
-            name, file = stores.fetch_model(store, what, Path(folder) / "model")
-            version = store.client.get_model_version(*name.removeprefix("models:/").rsplit("/", 1))
+            version = registry.find(store, registry.Reference.parse(what))
+            if version is None:
+                raise TrackingError(f"fetching {what}: {address.without_password(store_uri)} does not have it")
+            file = registry.fetch_version(store, version, Path(folder) / "model")
             at = RecordPaths(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
         shutil.move(file, at.weights)
         yield at

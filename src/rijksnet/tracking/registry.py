@@ -9,6 +9,7 @@ A champion is chosen by the pipeline, then it follows the pipeline's own run; or
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mlflow
 from mlflow.exceptions import MlflowException
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import RecordPaths
-from rijksnet.tracking import record
+from rijksnet.tracking import address, record
 from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
 from rijksnet.tracking.pins import By, Pin, SourceModel, model_of, settings_of, weights_of
 from rijksnet.tracking.stores import Store, pages
@@ -34,9 +36,13 @@ CHOSEN = "chosen_by_pipeline"
 # --- versions ---------------------------------------------------------------------------------------------------------
 
 
-def versions(store: Store, name: str) -> list[Any]:
-    """The versions of a registered model, the first one first."""
-    found = pages(lambda **page: store.client.search_model_versions(f"name = '{name}'", **page))
+def versions(store: Store, name: str, condition: str = "") -> list[Any]:
+    """The versions of a registered model, the first one first.
+
+    Args:
+        condition: ` and …`, in the words of MLflow's search.
+    """
+    found = pages(lambda **page: store.client.search_model_versions(f"name = '{name}'{condition}", **page))
     return sorted(found, key=lambda version: int(version.version))
 
 
@@ -45,14 +51,40 @@ def is_backed(store: Store, version: Any) -> bool:
     return store.run(version.run_id) is not None
 
 
-def by_weights(store: Store, name: str) -> dict[str, Any]:
-    """The versions of a model that can be loaded, by the identity of their weights; of the same weights the first."""
-    found: dict[str, Any] = {}
-    for version in versions(store, name):
-        identity = version.tags.get("weights_sha256")
-        if identity and identity not in found and is_backed(store, version):
-            found[identity] = version
-    return found
+def with_weights(store: Store, name: str, identity: str) -> Any | None:
+    """The first version of a model that has these weights and can be loaded; None: there is none."""
+    found = versions(store, name, f" and tags.weights_sha256 = '{identity}'") if identity else []
+    return next((version for version in found if is_backed(store, version)), None)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How people name a version: NAME/NUMBER, NAME@ALIAS, or NAME alone, which is its champion."""
+
+    name: str
+    number: str = ""
+    alias: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Reference | None:
+        """With or without `models:/`; None: it is no such name."""
+        found = re.fullmatch(r"(models:/)?(?P<name>[^/@:]+)(/(?P<number>\d+)|@(?P<alias>[^/@]+))?", text)
+        return cls(found["name"], found["number"] or "", found["alias"] or "") if found else None
+
+
+def find(store: Store, reference: Reference | None) -> Any | None:
+    """The version that is meant; None: the registry does not have it."""
+    if reference is None:
+        return None
+    try:
+        if reference.number:
+            version = store.client.get_model_version(reference.name, reference.number)
+            return version if str(version.version) == reference.number else None  # MLflow takes 01 for 1
+        return store.client.get_model_version_by_alias(reference.name, reference.alias or CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def register(
@@ -81,7 +113,7 @@ def register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    found = by_weights(store, model.name).get(identity)
+    found = with_weights(store, model.name, identity)
     if found is not None:
         return str(found.version), False
     accuracy = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]["accuracy"]
@@ -120,12 +152,7 @@ class Choice:
 
 def champion(store: Store, name: str) -> Any | None:
     """The version that carries the alias; None where the registry knows no such model or alias."""
-    try:
-        return store.client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    return find(store, Reference(name))
 
 
 def chosen_by(store: Store, version: Any) -> By:
@@ -166,11 +193,9 @@ def _ensure(store: Store, name: str, own: record.Run | None, pin: Pin | None) ->
     by = None if found is None else chosen_by(store, found)
     if by == "person":
         return Choice(found, "person")
-    known = by_weights(store, name)
-    ours = known.get(weights_of(own)) if own else None
-    pinned = known.get(pin.weights_sha256) if pin else None
+    ours = with_weights(store, name, weights_of(own)) if own else None
     if found is None and pin is not None and (pin.chosen_by == "person" or ours is None):
-        ours, by = pinned, pin.chosen_by
+        ours, by = with_weights(store, name, pin.weights_sha256), pin.chosen_by
     if found is not None and own is None:
         return Choice(found, "pipeline")
     if ours is None:  # an own run that is not registered yet: θ̂ is that, not what it replaces
@@ -219,7 +244,7 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
             return str(at.root)
     store = open_registry()
     with store.answering(f"fetching the weights of {name}"), TemporaryDirectory() as folder:
-        version = by_weights(store, name).get(pin.weights_sha256)
+        version = with_weights(store, name, pin.weights_sha256)
         if version is not None:
             file = Path(store.client.download_artifacts(version.run_id, MODEL_WEIGHTS, folder))
             if sha256_of(file) != pin.weights_sha256:
@@ -239,3 +264,51 @@ def _claims(at: RecordPaths) -> str:
         return weights_of(record.read_claims(at))
     except RecordError:
         return ""
+
+
+# --- a model's files --------------------------------------------------------------------------------------------------
+
+
+def fetch_model(store: Store, uri: str, folder: Path) -> tuple[str, Path]:
+    """Download the one safetensors file of a model.
+
+    Args:
+        uri: models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.
+
+    Returns:
+        The model's name with its version, whichever way it was asked for, and the file, in `folder`.
+
+    Raises:
+        TrackingError: there is no such model, or it holds no such file, or several.
+    """
+    if uri.startswith("runs:/"):
+        run_id, inside = uri.removeprefix("runs:/").split("/", 1)
+        return uri, _only(Path(store.client.download_artifacts(run_id, inside.strip("/"), str(folder))), uri, store)
+    version = find(store, Reference.parse(uri))
+    if version is None:
+        raise TrackingError(f"fetching {uri}: {address.without_password(store.uri)} does not have it")
+    return f"models:/{version.name}/{version.version}", fetch_version(store, version, folder)
+
+
+def fetch_version(store: Store, version: Any, folder: Path) -> Path:
+    """Download the one safetensors file of a version.
+
+    Raises:
+        TrackingError: it holds no such file, or several.
+    """
+    place, run_id = store.client.get_model_version_download_uri(version.name, version.version), version.run_id
+    # what `log_model` registers lies beside its run's artifacts, not among them
+    in_run = re.fullmatch(rf"(runs:/{run_id}|.*/{run_id}/artifacts)/(?P<inside>.+)", place) if run_id else None
+    if in_run:
+        root = store.client.download_artifacts(run_id, in_run["inside"].strip("/"), str(folder))
+    else:
+        root = mlflow.artifacts.download_artifacts(place, dst_path=str(folder), tracking_uri=store.uri)
+    return _only(Path(root), f"models:/{version.name}/{version.version}", store)
+
+
+def _only(root: Path, named: str, store: Store) -> Path:
+    files = [root] if root.is_file() else sorted(root.rglob("*.safetensors"))
+    if len(files) != 1:
+        at = address.without_password(store.uri)
+        raise TrackingError(f"{named} at {at} holds {len(files)} safetensors files: name one by runs:/ID/PATH")
+    return files[0]

@@ -222,47 +222,6 @@ def open_other(uri: str) -> Store:
     return store
 
 
-def fetch_model(store: Store, uri: str, folder: Path) -> tuple[str, Path]:
-    """Download the one safetensors file of a model.
-
-    Args:
-        uri: models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.
-
-    Returns:
-        The model's name with its version, whichever way it was asked for, and the file, in `folder`.
-
-    Raises:
-        TrackingError: the model holds no such file, or several.
-    """
-    kind, _, named = uri.partition(":/")
-    if kind == "models":
-        name, _, alias = named.partition("@")
-        number = named.rpartition("/")[2]
-        version = (
-            store.client.get_model_version_by_alias(name, alias)
-            if alias
-            else store.client.get_model_version(named.rpartition("/")[0], number)
-        )
-        named = f"models:/{version.name}/{version.version}"
-        place = store.client.get_model_version_download_uri(version.name, version.version)
-        # what `log_model` registers lies beside its run's artifacts, not among them
-        among = f"/{version.run_id}/artifacts/"
-        in_run = version.run_id and (place.startswith("runs:/") or among in place)
-        run_id, path = (version.run_id, place.split(among)[-1]) if in_run else ("", place)
-    else:
-        run_id, path = named.split("/", 1)
-        named = uri
-    if run_id:
-        inside = path.split(f"{run_id}/")[-1] if path.startswith("runs:/") else path
-        root = Path(store.client.download_artifacts(run_id, inside.strip("/"), str(folder)))
-    else:
-        root = Path(mlflow.artifacts.download_artifacts(path, dst_path=str(folder), tracking_uri=store.uri))
-    files = [root] if root.is_file() else sorted(root.rglob("*.safetensors"))
-    if len(files) != 1:
-        raise TrackingError(f"{named} at {store.uri} holds {len(files)} safetensors files: name one by runs:/ID/PATH")
-    return named, files[0]
-
-
 def _follow_a_move(file: Path, artifacts: str) -> None:
     """Correct the places of artifacts in a local store whose project was moved or copied.
 

@@ -45,7 +45,7 @@ def known(params: Params) -> Params:
 
 def told(params: Params, what: str) -> str:
     console = Console(width=300, record=True)
-    console.print(trace.render(trace.resolve(params, what)))
+    console.print(trace.trace(params, what))
     return console.export_text()
 
 

@@ -46,7 +46,7 @@ def trained(design: Design) -> Network:
 @pytest.mark.parametrize("scale", ["unit", "pretrained"])
 def test_timm_gives_the_same_answers(design: Design, size: int, scale: Any, tmp_path: Path) -> None:
     network = trained(design)
-    apart = published.write(network.weights(), design, CLASSES, size, scale, "MIT", tmp_path / "out")
+    apart = published.write(network, design, CLASSES, size, scale, "MIT", tmp_path / "out")
     assert apart <= published.TOLERANCE
     model: Any = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     config = timm.data.resolve_model_data_config(model)
@@ -70,4 +70,4 @@ def test_an_architecture_with_more_in_its_head_is_refused(architecture: str, tmp
     design = design_as_published(architecture)
     network = Network(design, len(CLASSES), "unit")
     with pytest.raises(WeightsError, match=f"timm's {architecture} has more in its head than global average pooling"):
-        published.write(network.weights(), design, CLASSES, 64, "unit", "MIT", tmp_path / "out")
+        published.write(network, design, CLASSES, 64, "unit", "MIT", tmp_path / "out")

@@ -1,6 +1,20 @@
 """The command that says what anything came from and what came of it."""
 
+from __future__ import annotations
+
+from rich.console import Group
+
+from rijksnet.params import Params
+from rijksnet.stages.trace.graph import Graph
 from rijksnet.stages.trace.render import render
 from rijksnet.stages.trace.resolve import resolve
 
-__all__ = ["render", "resolve"]
+
+def trace(params: Params, what: str) -> Group:
+    """The origin of something, and what came of it, for a rich console.
+
+    Raises:
+        RecordError: it is nothing that is known here; says what may be asked for, and what is near.
+    """
+    graph = Graph.read()
+    return render(graph, resolve(params, graph, what))

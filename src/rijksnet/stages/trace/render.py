@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from rijksnet.paths import PINS, PUBLISHED, RUNS, RecordPaths
+from rijksnet.paths import PINS, RUNS, RecordPaths
+from rijksnet.stages import publish
 from rijksnet.stages.trace.graph import Graph, holds, is_code, records
 from rijksnet.stages.trace.resolve import Asked
 from rijksnet.tracking import lineage, record
@@ -20,9 +21,8 @@ from rijksnet.tracking.pins import weights_of
 OF_EVERYTHING = ("register", "champions", "publish", "report")
 
 
-def render(asked: Asked) -> Group:
+def render(graph: Graph, asked: Asked) -> Group:
     """For a rich console."""
-    graph = Graph.read()
     parts: list[RenderableType] = [Text(line) for line in asked.about]
     for path in asked.paths:
         parts += [Text(line) for line in _described(graph, path)]
@@ -64,9 +64,7 @@ def _of_record(at: RecordPaths) -> list[str]:
     if run.ancestry:
         said.append("weights: " + " → ".join(f"{step['from']} {step['name']}" for step in run.ancestry))
     said += [f"doubtful: {doubt}" for doubt in run.doubts]
-    known = json.loads(PUBLISHED.read_text(encoding="utf-8")) if PUBLISHED.is_file() else {}
-    shown = known.get(str(run.key), {})
-    if shown.get("record_digest") == record.digest(at):
+    if shown := publish.known().get(str(run.key)):
         said.append(f"MLflow: run {shown['run_id']} in experiment {shown['experiment_id']}")
     weights = weights_of(run)
     if weights:

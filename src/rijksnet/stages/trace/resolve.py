@@ -35,12 +35,11 @@ class Asked:
     paths: list[str]
 
 
-def resolve(params: Params, what: str) -> Asked:
+def resolve(params: Params, graph: Graph, what: str) -> Asked:
     """
     Raises:
         RecordError: it is nothing that is known here; says what may be asked for, and what is near.
     """
-    graph = Graph.read()
     for how in (_cell, _prediction, _version, _run, _path, _sha256, _md5, _mlflow_run):
         found = how(params, graph, what)
         if found is not None:
@@ -103,18 +102,15 @@ def _prediction(params: Params, graph: Graph, what: str) -> Asked | None:
 
 
 def _version(params: Params, graph: Graph, what: str) -> Asked | None:
-    asked = re.fullmatch(r"(models:/)?(?P<name>rijksnet-[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))", what)
-    if asked is None:
+    asked = registry.Reference.parse(what)
+    if asked is None or not asked.name.startswith("rijksnet-") or not (asked.number or asked.alias):
         return None
-    store = stores.open_store(params.tracking)
-    name = asked["name"]
+    store, name = stores.open_store(params.tracking), asked.name
     with store.answering(f"looking for {what}"):
-        known = registry.versions(store, name)
-        alias = asked["alias"] and registry.champion(store, name) if asked["alias"] == registry.CHAMPION else None
-        found = [one for one in known if str(one.version) == asked["version"]] or ([alias] if alias else [])
-    if not found:
-        raise TrackingError(f"there is no {what}; {name} has versions {[str(one.version) for one in known]}")
-    version = found[0]
+        version = registry.find(store, asked)
+        if version is None:
+            known = [str(one.version) for one in registry.versions(store, name)]
+            raise TrackingError(f"there is no {what}; {name} has versions {known}")
     identity = version.tags.get("weights_sha256", "")
     about = [f"version {version.version} of {name}: {version.tags.get('run_key')}, weights {identity[:12]}…"]
     if PROMOTION in version.tags:
