@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rijksnet.collection_params import Collection
     from rijksnet.params import Challenge, Params
 
@@ -37,6 +39,14 @@ def params() -> Params:
     from rijksnet.paths import PARAMS
 
     return load(PARAMS)
+
+
+def console(width: int, *, highlight: bool = True) -> Console:
+    """For tables and trees: as wide as the terminal; in a file or a log, where there is room, of this width."""
+    from rich.console import Console
+
+    found = Console(highlight=highlight)
+    return found if found.is_terminal else Console(highlight=highlight, width=width)
 
 
 def collection_named(name: str) -> Collection:

@@ -7,20 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from rijksnet.cli.app import MODELS, RESULTS, app, params
+from rijksnet.cli.app import MODELS, RESULTS, app, console, params
 
 
 @app.command(rich_help_panel=RESULTS)
 def tables() -> None:
     """Print the paper's tables, ours beside the paper's figures."""
-    from rich.console import Console
-
     from rijksnet.analysis.report import render_tables
 
-    console = Console()
-    if not console.is_terminal:  # in a file or a log there is room
-        console = Console(width=160)
-    console.print(render_tables(params()))
+    console(160).print(render_tables(params()))
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -90,14 +85,9 @@ def trace(
 
     A cell is FILE:ROW:COLUMN (results/table2.csv:type,resnet50:fine_tuning_percent), a prediction RUN#OBJECT.
     """
-    from rich.console import Console
-
     from rijksnet.stages import trace
 
-    console = Console(highlight=False)
-    if not console.is_terminal:  # in a file or a log there is room
-        console = Console(highlight=False, width=240)
-    console.print(trace.trace(params(), what))
+    console(240, highlight=False).print(trace.trace(params(), what))
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -130,11 +120,9 @@ def follow(file: Path) -> None:
 @app.command(rich_help_panel=MODELS)
 def models() -> None:
     """List the registered models, their versions and champions."""
-    from rich.console import Console
-
     from rijksnet.stages.promotion import models_table
 
-    Console().print(models_table(params()))
+    console(240).print(models_table(params()))
 
 
 @app.command(rich_help_panel=MODELS)
