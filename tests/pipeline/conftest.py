@@ -91,7 +91,7 @@ def make_tiny(project: Project) -> None:
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tiny project after its first `dvc repro`."""
+    """The tiny project after its first `dvc repro`; tests change copies of it only, so that their order is free."""
     project = checkout(tmp_path_factory.mktemp("projects") / "first")
     make_tiny(project)
     commit(project, "Tiny parameters")

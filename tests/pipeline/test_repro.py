@@ -18,6 +18,14 @@ EXPLAINED = "miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed0"
 TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "target_")
 
 
+@pytest.fixture(scope="module")
+def reproduced(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the reproduced project, which these tests change one after another."""
+    folder = tmp_path_factory.mktemp("projects") / "copy"
+    shutil.copytree(reproduced.folder, folder, symlinks=True)
+    return Project(folder)
+
+
 def client(project: Project) -> mlflow.MlflowClient:
     """A client of the store as it is now: MLflow keeps a database open by its name, also once it was replaced."""
     copy = Path(tempfile.mkdtemp(dir=project.folder / ".work")) / "mlflow.db"
