@@ -29,12 +29,13 @@ def publish(
     It looks whether what MLflow claims to show is there, artifacts too, and mends what is not.
     """
     from rijksnet.errors import ParamsError
+    from rijksnet.stages import check as checking
     from rijksnet.stages import publish
 
     if check + repair + or_later > 1:
         raise ParamsError("--check, --repair and --or-later are different things: give one of them")
     if check:
-        found = publish.check(params())
+        found = checking.check(params())
         print(*found, sep="\n") if found else print("MLflow shows every record, whole")
         raise typer.Exit(1 if found else 0)
     if or_later:

@@ -31,7 +31,7 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     The features are those of running statistics whatever `training.batch_norm.frozen` says: neither is trained through
     a network, and their records say so.
     """
-    origin = lineage.origin()
+    origin = lineage.origin("classifiers")
     of = (params.source.collection, challenge, architecture)
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
     forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)

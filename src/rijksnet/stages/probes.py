@@ -42,7 +42,7 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
     A softmax layer learns from the pooled maps of each depth, standardised on the training images, by the
     off-the-shelf recipe. Size and scale of the inputs are those of the run that θ̂ comes from.
     """
-    origin = lineage.origin()
+    origin = lineage.origin("probes")
     key = RunKey(params.source.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
     at = CollectionPaths(key.collection)
     data, run = labelled.load(at.split(challenge), at.images), record.read_run(RecordPaths.of(key))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,8 +92,8 @@ def publish(params: Params, thorough: bool = False) -> None:
                 _write(PUBLISHED, known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
                 mlflow_store.tell_current(store, {one.run_id: one.run for one in published}, address.experiment())
-            evidence = publish_evidence(store, params, published)
-            explored = publish_studies(store)
+            added = publish_evidence(store, params, published, thorough)
+            explored = publish_studies(store, thorough)
             registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
             for model in pins.source_models(params) if not address.experiment() else []:
                 pin = pins.read_pin(model.challenge, model.architecture)
@@ -104,7 +105,7 @@ def publish(params: Params, thorough: bool = False) -> None:
     mended = f", {outcomes['mended']} mended" if outcomes["mended"] else ""
     console.print(
         f"{outcomes['added']} runs added, {outcomes['completed']} completed{mended}, {outcomes['present']} already "
-        f"there; {registered} versions registered, {evidence} folders of evidence and {explored} studies added at "
+        f"there; {registered} versions registered, {added} folders of evidence and {explored} studies added at "
         f"{escape(address.shown(params.tracking))}"
     )
 
@@ -115,36 +116,6 @@ def publish_or_warn(params: Params) -> None:
         publish(params)
     except TrackingError as error:
         console.print(f"[yellow]warning[/]: {escape(str(error))}")
-
-
-def check(params: Params) -> list[str]:
-    """What is amiss in the store, a line each; nothing is changed.
-
-    Raises:
-        TrackingError: it fails.
-    """
-    store = stores.open_store(params.tracking)
-    found = []
-    with store.answering("looking for what is there"):
-        for at in record.find():
-            if (run := _read(at, verifies=True)) is None:
-                found.append(f"{at.root}: the record is damaged")
-                continue
-            shown = mlflow_store.look(store, at, run, thorough=True)
-            if shown.run_id is None:
-                found.append(f"{at.root}: no run shows it")
-            elif shown.amiss:
-                found.append(f"{at.root}: run {shown.run_id} lacks {', '.join(shown.amiss)}")
-            if is_candidate(params, run):
-                name = pins.model_of(run.key).name
-                if registry.with_weights(store, name, run.files[at.weights.name]) is None:
-                    found.append(f"{at.root}: {name} has no version of it that can be loaded")
-        for model in pins.source_models(params):
-            pin, now = pins.read_pin(model.challenge, model.architecture), registry.champion(store, model.name)
-            if pin is not None and (now is None or now.tags.get("weights_sha256") != pin.weights_sha256):
-                which = "has none" if now is None else f"names version {now.version}"
-                found.append(f"{pin.file}: {pin.weights_sha256[:12]}… is not the champion: {model.name} {which}")
-    return found
 
 
 def publish_records(
@@ -166,7 +137,8 @@ def publish_records(
     by_output = lineage.stages_by_output()
     runs = {at: run for at in records if (run := _read(at, thorough))}
     with store.answering("looking for what is there"):
-        shown = {at: mlflow_store.look(store, at, run, thorough) for at, run in runs.items()}
+        complete = mlflow_store.complete_runs(store, runs.values())
+        shown = {at: mlflow_store.look(store, at, run, complete, thorough) for at, run in runs.items()}
     waiting = [at for at, its in shown.items() if not its.whole and _read(at, verifies=True)]
     runs = {at: run for at, run in runs.items() if at in waiting or shown[at].whole}
     failed: dict[RecordPaths, TrackingError] = {}
@@ -205,22 +177,26 @@ def _register(store: Store, one: Published) -> tuple[str, bool]:
         return registry.register(store, one.at, one.run, one.run_id, card(one.at, one.run))
 
 
-def publish_evidence(store: Store, params: Params, published: Sequence[Published]) -> int:
-    """Show saliency maps and probes with the runs that were tuned; the number of folders that were not shown yet."""
-    run_ids = {one.run.key: one.run_id for one in published}
+def evidence(params: Params) -> Iterator[tuple[RecordPaths, Path]]:
+    """The folders of evidence, saliency maps and probes, each with the record of the run that it is of."""
+    for challenge, architecture in product(params.evidence.challenges, params.evidence.architectures):
+        at = EvidencePaths(params.source.collection, challenge, architecture)
+        key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
+        yield from ((RecordPaths.of(key), folder) for folder in (at.saliency, at.probes))
+
+
+def publish_evidence(store: Store, params: Params, published: Sequence[Published], thorough: bool = False) -> int:
+    """Show evidence with the runs that it is of; the number of folders that were not shown yet."""
+    run_ids = {one.at: one.run_id for one in published}
     added = 0
-    for challenge in params.evidence.challenges:
-        for architecture in params.evidence.architectures:
-            at = EvidencePaths(params.source.collection, challenge, architecture)
-            key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
-            if key in run_ids:
-                folders = (at.saliency, at.probes)
-                with store.answering(f"publishing {at.root}"):
-                    added += sum(mlflow_store.publish_evidence(store, run_ids[key], folder) for folder in folders)
+    for at, folder in evidence(params):
+        if at in run_ids:
+            with store.answering(f"publishing {folder}"):
+                added += mlflow_store.publish_evidence(store, run_ids[at], folder, thorough)
     return added
 
 
-def publish_studies(store: Store) -> int:
+def publish_studies(store: Store, thorough: bool = False) -> int:
     """Show the concluded studies, a damaged one left out with a warning; the number that were not shown yet."""
     added = 0
     for at in study_record.find():
@@ -231,7 +207,7 @@ def publish_studies(store: Store) -> int:
             continue
         with TemporaryDirectory() as folder, store.answering(f"publishing {at.root}"):
             says = "\n\n".join(verdict(study))
-            added += studies.publish(store, at, study, says, Path(folder)) != "present"
+            added += studies.publish(store, at, study, says, Path(folder), thorough) != "present"
     return added
 
 

@@ -59,7 +59,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     Raises:
         RecordError: a run is absent, or the two were not trained on the same inputs.
     """
-    origin = lineage.origin()
+    origin = lineage.origin("saliency")
     at = CollectionPaths(params.source.collection)
     of = (at.collection, challenge, architecture)
     keys = {

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RUNS
-from rijksnet.stages import publish
-from rijksnet.tracking import address, pins, record, registry, stores
+from rijksnet.stages import check, publish
+from rijksnet.tracking import address, record, stores
+from rijksnet.tracking.stores import Store
 
 #: What DVC says of a stage that always runs, beside what has changed of it.
 ALWAYS = "always changed"
@@ -23,7 +25,7 @@ def status(params: Params) -> list[str]:
     Raises:
         RecordError: DVC does not say.
     """
-    return [*_stages(), *_unpublished(), *_moved(params)]
+    return [*_stages(), *_outside(params)]
 
 
 def _stages() -> list[str]:
@@ -50,28 +52,29 @@ def _told(change: Any) -> str:
     )
 
 
-def _unpublished() -> list[str]:
-    shown = publish.known()
-    missing = [at for at in record.find() if at.root.relative_to(RUNS).as_posix() not in shown]
-    return [f"publish: {len(missing)} records are not shown in MLflow, {missing[0].root} first"] if missing else []
-
-
-def _moved(params: Params) -> list[str]:
-    """Champions that are no longer those pinned."""
+def _outside(params: Params) -> list[str]:
+    """What publishing and following the champions would change; of a store that is away, as published.json says."""
     if not address.exists(params.tracking):
         return [f"publish: there is no tracking store at {address.shown(params.tracking)}"]
-    found = []
     try:
         store = stores.open_store(params.tracking)
-        for model in pins.source_models(params):
-            pin = pins.read_pin(model.challenge, model.architecture)
-            with store.answering(f"who is champion of {model.name}"):
-                now = registry.champion(store, model.name)
-            weights = now.tags.get("weights_sha256") if now else None
-            if now is not None and (pin is None or weights != pin.weights_sha256):
-                pinned = pin.weights_sha256[:12] + "…" if pin else "nothing"
-                found.append(f"champions: {model.name} is version {now.version} now, and {pinned} is pinned")
-        return found
+        with store.answering("looking for what is there"):
+            return [*_publish(list(check.unshown(store, params))), *_champions(store, params)]
     except TrackingError as error:
         print(f"warning: {error}", file=sys.stderr)
-        return []
+        shown = publish.known()
+        return _publish([str(at.root) for at in record.find() if at.root.relative_to(RUNS).as_posix() not in shown])
+
+
+def _publish(unshown: Sequence[str]) -> list[str]:
+    more = f" (and {len(unshown) - 1} more)" if len(unshown) > 1 else ""
+    return [f"publish: not in MLflow as it is here{more}: {unshown[0]}"] if unshown else []
+
+
+def _champions(store: Store, params: Params) -> Iterator[str]:
+    for model, pin, now in check.moved(store, params):
+        if now is None:
+            yield f"publish: {model.name} has no champion"
+        else:
+            pinned = pin.weights_sha256[:12] + "…" if pin else "nothing"
+            yield f"champions: {model.name} is version {now.version} now, and {pinned} is pinned"

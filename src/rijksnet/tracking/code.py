@@ -35,7 +35,7 @@ ENTRY_POINTS = {
     "saliency": ["rijksnet.stages.saliency"],
     "explore": ["rijksnet.stages.explore"],
     "champions": ["rijksnet.stages.champions"],
-    "publish": ["rijksnet.stages.publish"],
+    "publish": ["rijksnet.stages.publish", "rijksnet.stages.check"],
     "report": ["rijksnet.analysis.report"],
 }
 

@@ -27,22 +27,30 @@ PACKAGES = ("torch", "timm", "numpy", "pillow", "cykooz.resizer")
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def origin() -> dict[str, Any]:
+def origin(group: str = "train") -> dict[str, Any]:
     """What a record says of the code and the machine that made it; to be asked first when a stage begins.
 
     A process has one answer: what was edited or committed since then is not what runs.
+
+    Args:
+        group: of stages, whose modules `code` is the digest of. Every training is one of `train`, whichever stage asks
+            for it: of what it reads the record has digests.
     """
-    return dict(_origin(Path.cwd()))
+    return _commit(Path.cwd()) | {"code": _code(Path.cwd(), group)} | environment()
 
 
 @cache
-def _origin(folder: Path) -> dict[str, Any]:
+def _commit(folder: Path) -> dict[str, Any]:
     state = git_state(folder)
     if "git_error" in state:
         console.print(f"[yellow]warning[/]: records made here name no commit: {escape(state['git_error'])}")
     experiment = os.environ.get("DVC_EXP_NAME")
-    named = {"dvc_experiment": experiment} if experiment else {}
-    return state | {"code": code.digest("train")} | named | environment()
+    return state | ({"dvc_experiment": experiment} if experiment else {})
+
+
+@cache
+def _code(folder: Path, group: str) -> str:
+    return code.digest(group)
 
 
 def git_state(folder: Path = Path()) -> dict[str, Any]:

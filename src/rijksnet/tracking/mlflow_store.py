@@ -11,17 +11,16 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from rijksnet.files import sha256_of
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.tracking import record, views
+from rijksnet.tracking import artifacts, record, views
 from rijksnet.tracking.lineage import StageLineage
 from rijksnet.tracking.live import Live
-from rijksnet.tracking.stores import Store
+from rijksnet.tracking.stores import Store, experiment_name
 from rijksnet.tracking.views import CURRENT
 from rijksnet.training.epoch import Epoch
 
@@ -41,10 +40,12 @@ def find(store: Store, of: Live | record.Run, tag: str, value: str) -> list[Any]
     return store.runs(experiment_of(store, of), f"tags.`{tag}` = '{value}'")
 
 
-def published_run(store: Store, run: record.Run, digest: str) -> str | None:
-    """Id of the complete run of a record."""
-    found = find(store, run, "record_digest", digest)
-    return next((run.info.run_id for run in found if run.data.tags.get("status") == "completed"), None)
+def complete_runs(store: Store, of: Iterable[record.Run]) -> dict[str, Any]:
+    """The complete runs of these records' experiments, by the digests of the records that they show."""
+    names = sorted({experiment_name(run.key, run.params.get("split_rule", "paper")) for run in of})
+    experiments = [experiment for name in names if (experiment := store.standing(name))]
+    found = [run for one in experiments for run in reversed(store.runs(one, "tags.status = 'completed'"))]
+    return {run.data.tags["record_digest"]: run for run in found if "record_digest" in run.data.tags}
 
 
 # --- while a run trains -----------------------------------------------------------------------------------------------
@@ -93,30 +94,23 @@ class Shown:
         return self.run_id is not None and not self.amiss
 
 
-def look(store: Store, at: RecordPaths, run: record.Run, thorough: bool = False) -> Shown:
+def look(store: Store, at: RecordPaths, run: record.Run, complete: Mapping[str, Any], thorough: bool = False) -> Shown:
     """Whether the store shows a record as it claims to: artifacts can be lost while their run stays.
 
     Args:
-        thorough: compare the artifacts' bytes, not only that they are there in their size.
+        complete: what `complete_runs` says.
+        thorough: look at the bytes of all its artifacts, pictures and the model's code too, not only whether the record
+            and the weights are there in their size.
     """
-    run_id = published_run(store, run, record.digest(at))
-    if run_id is None:
+    found = complete.get(record.digest(at))
+    if found is None:
         return Shown(None, [])
+    run_id = found.info.run_id
     wanted = {f"record/{name}": at.root / name for name in _recorded(at, run)}
     if at.weights.name in run.files:
         wanted[MODEL_WEIGHTS] = at.weights
-    folders = {name.rpartition("/")[0] for name in wanted}
-    held = {one.path: one.file_size for folder in folders for one in store.client.list_artifacts(run_id, folder)}
-    # what a damaged record lacks is amiss too: it is for its reader to refuse, and no fault of the store
-    amiss = {name for name, file in wanted.items() if not file.is_file() or held.get(name) != file.stat().st_size}
-    if thorough:
-        amiss |= {name for name, file in wanted.items() if name not in amiss and not _holds(store, run_id, name, file)}
-    return Shown(run_id, sorted(amiss))
-
-
-def _holds(store: Store, run_id: str, name: str, file: Path) -> bool:
-    with TemporaryDirectory() as folder:
-        return sha256_of(Path(store.client.download_artifacts(run_id, name, folder))) == sha256_of(file)
+    amiss = artifacts.lacking(store, run_id, wanted)
+    return Shown(run_id, sorted(amiss | artifacts.damaged(store, run_id) if thorough else amiss))
 
 
 def publish(
@@ -170,7 +164,7 @@ def _log_artifacts(
 ) -> None:
     pictures(at, run, folder)
     _copy_record(at, run, folder / "record")
-    store.client.log_artifacts(run_id, str(folder))
+    artifacts.write(store, run_id, folder)
 
 
 def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str) -> None:
@@ -197,23 +191,26 @@ def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str)
                     store.client.set_tag(run_id, CURRENT, current)
 
 
-def publish_evidence(store: Store, run_id: str, folder: Path) -> bool:
-    """Make a run show a folder of evidence, as artifacts of the folder's name; False where it does so already.
+def shows_evidence(store: Store, run: Any, folder: Path, thorough: bool = False) -> bool:
+    """Whether a run shows a folder of evidence, as artifacts of the folder's name.
 
-    MLflow takes no links, which the folder's files may be where DVC's cache is linked to.
-
-    Evidence is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag.
+    Evidence is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag. What is not
+    complete need not be shown.
     """
     marker = folder / f"{folder.name}.json"
     if not marker.is_file():
+        return True
+    if run.data.tags.get(f"evidence.{folder.name}") != sha256_of(marker):
         return False
-    tag, digest = f"evidence.{folder.name}", sha256_of(marker)
-    if store.client.get_run(run_id).data.tags.get(tag) == digest:
+    return not thorough or artifacts.is_copied(store, run.info.run_id, folder)
+
+
+def publish_evidence(store: Store, run_id: str, folder: Path, thorough: bool = False) -> bool:
+    """Make a run show a folder of evidence; False where it does so already."""
+    if shows_evidence(store, store.client.get_run(run_id), folder, thorough):
         return False
-    with TemporaryDirectory() as copy:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
-        store.client.log_artifacts(run_id, copy, folder.name)
-    store.client.set_tag(run_id, tag, digest)
+    artifacts.write_copy(store, run_id, folder)
+    store.client.set_tag(run_id, f"evidence.{folder.name}", sha256_of(folder / f"{folder.name}.json"))
     return True
 
 

@@ -115,6 +115,8 @@ def register(
             raise
     found = with_weights(store, model.name, identity)
     if found is not None:
+        if not found.description:  # registered before there were cards
+            store.client.update_model_version(model.name, found.version, card)
         return str(found.version), False
     accuracy = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]["accuracy"]
     tags = {

@@ -38,6 +38,18 @@ PUBLISHING_S = 900.0
 PAGE = 100
 
 
+#: The rule of splits that are the Rijksmuseum Challenge's own.
+OFFICIAL = "challenge"
+
+
+def experiment_name(key: RunKey, split_rule: str) -> str:
+    return f"{key.collection}/{key.challenge}" + (" (official split)" if split_rule == OFFICIAL else "")
+
+
+def studies_name(key: RunKey) -> str:
+    return f"{key.collection}/{key.challenge} (studies)"
+
+
 @dataclass
 class Store:
     """An open tracking store."""
@@ -54,14 +66,19 @@ class Store:
 
         The official split has experiments of its own: its figures do not compare with those of the paper's.
         """
-        official = split_rule == "challenge"
-        name = f"{key.collection}/{key.challenge}" + (" (official split)" if official else "")
-        return self._experiment(name, views.tags(key.collection, key.challenge, official))
+        official = split_rule == OFFICIAL
+        return self._experiment(experiment_name(key, split_rule), views.tags(key.collection, key.challenge, official))
 
     def experiment_of_studies(self, key: RunKey) -> str:
         """Id of the experiment that holds the studies of a collection and challenge, and their trials."""
-        name = f"{key.collection}/{key.challenge} (studies)"
-        return self._experiment(name, views.study_tags(key.collection, key.challenge))
+        return self._experiment(studies_name(key), views.study_tags(key.collection, key.challenge))
+
+    def standing(self, name: str) -> str | None:
+        """Id of the experiment of a name; None: there is none, or it was deleted."""
+        if name in self._experiments:
+            return self._experiments[name]
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id) if found and found.lifecycle_stage == "active" else None
 
     def _experiment(self, name: str, tags: dict[str, str]) -> str:
         if name not in self._experiments:

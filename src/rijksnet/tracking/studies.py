@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rijksnet.paths import RecordPaths, StudyPaths
-from rijksnet.tracking import mlflow_store, study_record, views
+from rijksnet.tracking import artifacts, mlflow_store, study_record, views
 from rijksnet.tracking.mlflow_store import Outcome
-from rijksnet.tracking.stores import Store
+from rijksnet.tracking.stores import Store, studies_name
 from rijksnet.tracking.study_record import Study, Trial
 
 PARENT = "mlflow.parentRunId"
@@ -21,18 +21,34 @@ PARENT = "mlflow.parentRunId"
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "KILLED"}
 
 
-def publish(store: Store, at: StudyPaths, study: Study, says: str, folder: Path) -> Outcome:
+def shows(store: Store, at: StudyPaths, study: Study, thorough: bool = False) -> bool:
+    """Whether the store shows a concluded study as it is.
+
+    Args:
+        thorough: look at the bytes of its artifacts, too.
+    """
+    experiment, digest = store.standing(studies_name(study.key)), study_record.digest(at)
+    found = store.runs(experiment, _is_of(study)) if experiment else []
+    shown = next((run.info.run_id for run in found if run.data.tags.get("study_digest") == digest), None)
+    return shown is not None and not (thorough and artifacts.damaged(store, shown))
+
+
+def _is_of(study: Study) -> str:
+    return f"tags.study = '{study.name}' AND tags.kind = 'study'"
+
+
+def publish(store: Store, at: StudyPaths, study: Study, says: str, folder: Path, thorough: bool = False) -> Outcome:
     """Make the store show a concluded study; one that has grown since is completed.
 
     Args:
         says: what there is to say of it, in Markdown.
         folder: an empty folder to build artifacts in.
+        thorough: look at the bytes of what is there, too.
     """
-    experiment, digest = store.experiment_of_studies(study.key), study_record.digest(at)
-    found = store.client.search_runs([experiment], f"tags.study = '{study.name}' AND tags.kind = 'study'")
-    present = next((run for run in found if run.data.tags.get("study_digest") == digest), None)
-    if present is not None:
+    if shows(store, at, study, thorough):
         return "present"
+    experiment, digest = store.experiment_of_studies(study.key), study_record.digest(at)
+    found = store.runs(experiment, _is_of(study))
     if found:
         run_id = str(found[0].info.run_id)
     else:
@@ -48,7 +64,7 @@ def publish(store: Store, at: StudyPaths, study: Study, says: str, folder: Path)
             _publish_trial(store, experiment, run_id, study, trial)
     mlflow_store.log(store, run_id, None, mlflow_store.metrics(_measured(study), study.ended_ms), _tags(study, says))
     _copy(at, folder)
-    store.client.log_artifacts(run_id, str(folder))
+    artifacts.write(store, run_id, folder)
     store.client.set_terminated(run_id, "FINISHED", study.ended_ms)
     store.client.set_tag(run_id, "study_digest", digest)  # last: what lacks it is published again
     return "completed" if found else "added"

@@ -8,7 +8,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import boto3
 import pytest
+from mlflow import MlflowClient
 from moto.server import ThreadedMotoServer
 
 from helpers import COLLECTION, KEY, write_record
@@ -25,7 +26,7 @@ from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import PUBLISHED, REGISTERED, RecordPaths, RunKey
-from rijksnet.stages import champions, publish
+from rijksnet.stages import champions, check, publish
 from rijksnet.tracking import address, mlflow_store, pins, record, registry, stores
 from rijksnet.tracking.stores import Store
 from stores import MODEL, free_port, make_project
@@ -122,7 +123,7 @@ def test_a_project_that_was_moved_or_copied_keeps_what_it_has(
     told = capsys.readouterr().err
     assert f"mlflow.db: the project has moved; 1 runs find their artifacts again: {project}/mlartifacts → {new}" in told
     assert "0 runs added, 0 completed, 1 already there" in told
-    assert publish.check(params) == []
+    assert check.check(params) == []
     store = stores.open_store(params.tracking)
     assert kept_weights(store, new / "fetched") == sha256_of(RecordPaths.of(KEY).weights)
     write_record(OTHER)
@@ -141,7 +142,7 @@ def test_a_project_whose_path_needs_quoting_is_one_like_others(
     os.chdir(folder)
     write_record()
     publish.publish(params)
-    assert publish.check(params) == []
+    assert check.check(params) == []
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["mlartifacts", "runs"]
 
 
@@ -150,7 +151,7 @@ def test_another_place_for_what_is_new_moves_nothing(project: Path, params: Para
     Path("new").mkdir()
     write_record(OTHER)
     publish.publish(elsewhere)
-    assert publish.check(elsewhere) == []
+    assert check.check(elsewhere) == []
     assert [path.parts[0] for path in sorted(Path().glob("*/*/artifacts/record/run.json"))] == ["mlartifacts", "new"]
 
 
@@ -161,15 +162,15 @@ def test_lost_artifacts_are_seen_and_brought_back(
     project: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree("mlartifacts")
-    (found,) = publish.check(params)
+    (found,) = check.check(params)
     assert f"{RecordPaths.of(KEY).root}: run " in found
     assert found.endswith(
-        "lacks model/artifacts/weights.safetensors, record/history.csv, record/metrics.json, "
+        "lacks artifacts.json, model/artifacts/weights.safetensors, record/history.csv, record/metrics.json, "
         "record/predictions.parquet, record/run.json"
     )
     publish.publish(params)
     assert "0 runs added, 0 completed, 1 mended, 0 already there; 0 versions registered" in capsys.readouterr().err
-    assert publish.check(params) == []
+    assert check.check(params) == []
     store = stores.open_store(params.tracking)
     assert kept_weights(store, Path("fetched")) == sha256_of(RecordPaths.of(KEY).weights)
 
@@ -191,11 +192,80 @@ def test_a_record_that_was_damaged_since_it_was_shown_is_left_out(
 def test_damaged_artifacts_are_seen_by_a_thorough_look(project: Path, params: Params) -> None:
     (kept,) = Path("mlartifacts").rglob("weights.safetensors")
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
-    assert "lacks model/artifacts/weights.safetensors" in publish.check(params)[0]
+    assert "lacks model/artifacts/weights.safetensors" in check.check(params)[0]
     publish.publish(params)
-    assert publish.check(params) != []
+    assert check.check(params) != []
     publish.publish(params, thorough=True)
-    assert publish.check(params) == []
+    assert check.check(params) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["picture.png", "model/artifacts/weights.safetensors", "record/history.csv", "artifacts.json"]
+)
+def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
+    params: Params, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def write(at: RecordPaths, run: record.Run, folder: Path) -> None:
+        (folder / "model" / "artifacts").mkdir(parents=True)
+        shutil.copyfile(at.weights, folder / "model" / "artifacts" / "weights.safetensors")
+        (folder / "picture.png").write_bytes(b"a picture")
+
+    monkeypatch.setattr(publish, "pictures", lambda records: nullcontext(write))
+    write_record()
+    publish.publish(params)
+    (run,) = Path("mlartifacts").glob("*/artifacts")
+    for how in ("lost", "damaged"):
+        (run / name).unlink() if how == "lost" else (run / name).write_bytes(b"x")
+        (said,) = check.check(params)
+        assert said == f"{RecordPaths.of(KEY).root}: run {run.parent.name} lacks {name}"
+        publish.publish(params, thorough=True)
+        assert check.check(params) == []
+
+
+def test_evidence_that_is_not_shown_is_told_and_mended(params: Params) -> None:
+    write_record()
+    publish.publish(params)
+    saliency = paths.EvidencePaths(COLLECTION, "type", "test_resnet").saliency
+    saliency.mkdir()
+    (saliency / "saliency.json").write_text("{}")
+    (saliency / "gallery.png").write_bytes(b"a picture")
+    (run,) = Path("mlartifacts").glob("*/artifacts")
+    told = f"{saliency}: run {run.parent.name} does not show it"
+    store = stores.open_store(params.tracking)
+    assert (list(check.unshown(store, params)), check.check(params)) == ([told], [told])
+    publish.publish(params)
+    assert check.check(params) == []
+    (run / "saliency" / "gallery.png").write_bytes(b"another")
+    assert (list(check.unshown(store, params)), check.check(params)) == ([], [told])
+    publish.publish(params, thorough=True)
+    assert check.check(params) == []
+
+
+def test_a_version_of_before_there_were_cards_gets_one(project: Path, params: Params) -> None:
+    store = stores.open_store(params.tracking)
+    store.client.update_model_version(MODEL, "1", "")
+    assert check.check(params) == [f"{RecordPaths.of(KEY).root}: version 1 of {MODEL} has no card"]
+    publish.publish(params)
+    assert registry.versions(store, MODEL)[0].description.startswith("**test_resnet**")
+    store.client.update_model_version(MODEL, "1", "a person's words")
+    publish.publish(params)
+    assert registry.versions(store, MODEL)[0].description == "a person's words"
+
+
+def test_looking_changes_nothing_and_asks_once_for_an_experiment(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(6):
+        write_record(replace(OTHER, seed=seed), seed=seed)
+    store = stores.open_store(params.tracking)
+    assert len(list(check.unshown(store, params))) == 6
+    assert [one.name for one in store.client.search_experiments()] == ["Default"]
+    publish.publish(params)
+    asked = []
+    search = MlflowClient.search_runs
+    monkeypatch.setattr(MlflowClient, "search_runs", lambda *of, **how: asked.append(of) or search(*of, **how))
+    assert list(check.unshown(stores.open_store(params.tracking), params)) == []
+    assert len(asked) == 1
 
 
 def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
@@ -205,7 +275,7 @@ def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
     write_record(replace(KEY, seed=1), seed=1)
     store.client.delete_registered_model(MODEL)
     known = sha256_of(RecordPaths.of(KEY).weights)[:12]
-    assert set(publish.check(params)) == {
+    assert set(check.check(params)) == {
         f"pins/type-test_resnet.json: {known}… is not the champion: {MODEL} has none",
         f"{RecordPaths.of(OTHER).root}: no run shows it",
         f"{RecordPaths.of(KEY).root}: {MODEL} has no version of it that can be loaded",
@@ -213,7 +283,7 @@ def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
         f"{RecordPaths.of(replace(KEY, seed=1)).root}: {MODEL} has no version of it that can be loaded",
     }
     publish.publish(params)
-    assert publish.check(params) == []
+    assert check.check(params) == []
 
 
 def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> None:
@@ -226,7 +296,7 @@ def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> No
         file.symlink_to(cache / file.name)
     before = {file.name: file.read_bytes() for file in cache.iterdir()}
     publish.publish(params)
-    assert publish.check(params) == []
+    assert check.check(params) == []
     write_record(right=2, seed=3)
     assert {file.name: file.read_bytes() for file in cache.iterdir()} == before
     assert not at.weights.is_symlink()
@@ -399,7 +469,7 @@ def test_a_server_that_refuses_midway_is_one_message_and_the_next_publication_go
         publish.publish(behind)
         assert "1 already there" in capsys.readouterr().err
         assert len(json.loads(PUBLISHED.read_text())) == 2
-        assert publish.check(behind) == []
+        assert check.check(behind) == []
     assert first.run.is_file()
     assert second.run.is_file()
 
@@ -433,7 +503,7 @@ def test_artifacts_in_a_bucket(params: Params, bucket: str, tmp_path: Path) -> N
     at = write_record()
     publish.publish(in_bucket)
     assert not [path for path in Path().iterdir() if path.name.startswith(("s3", "mlartifacts"))]
-    assert publish.check(in_bucket) == []
+    assert check.check(in_bucket) == []
     weights = sha256_of(at.weights)
     champions.champions(in_bucket)
     shutil.rmtree("runs")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pytest
 from rich.console import Console
 
 from helpers import KEY, write_record
+from rijksnet.analysis.promotion import MARGIN
+from rijksnet.cli import results
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
@@ -30,6 +33,10 @@ def two_versions(store: Store, params: Params, only_weights: None) -> list[Recor
     records = [write_record(replace(KEY, seed=n), seed=n, right=right) for n, right in ((0, 7), (1, 9))]
     publish.publish(params)
     return records
+
+
+def test_the_command_s_margin_is_that_by_which_a_promotion_in_the_ui_is_judged() -> None:
+    assert signature(results.promote).parameters["margin"].default == MARGIN
 
 
 def champion(store: Store) -> str:

@@ -154,7 +154,7 @@ def test_data_inputs_carry_the_digests_of_dvc(published: PublishedRun) -> None:
 def test_artifacts_can_be_looked_at(published: PublishedRun) -> None:
     store, found, at = published.store, published.run, published.at
     shown = {one.path: one for one in store.client.list_artifacts(found.info.run_id)}
-    assert set(shown) == {*PICTURES, "per_class.csv", "model", "record"}
+    assert set(shown) == {*PICTURES, "artifacts.json", "per_class.csv", "model", "record"}
     folder = Path(store.client.download_artifacts(found.info.run_id, ""))
     for name in PICTURES:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
@@ -177,7 +177,7 @@ def test_a_run_without_epochs_and_weights_is_shown_with_what_it_has(store: Store
     publish.publish(params)
     (found,) = runs_of(store)
     assert {one.path for one in store.client.list_artifacts(found.info.run_id)} == {
-        "confusion_matrix.png", "per_class.csv", "record",
+        "artifacts.json", "confusion_matrix.png", "per_class.csv", "record",
     }  # fmt: skip
     assert {name.split("/")[0] for name in found.data.metrics} == {"test", "tested", "run"}
     assert not {"run/epochs", "run/best_epoch"} & set(found.data.metrics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from helpers import KEY, STARTED_MS, epochs, write_record
 from rijksnet.params import Params
 from rijksnet.paths import StudyPaths
-from rijksnet.stages import publish
+from rijksnet.stages import check, publish
 from rijksnet.tracking import study_record
 from rijksnet.tracking.stores import Store
 from rijksnet.tracking.study_record import Study, Trial
@@ -98,7 +99,7 @@ def test_a_study_is_one_run_with_a_run_for_each_trial(store: Store, params: Para
     assert parent.data.params["space.a"] == "[1]"
     assert "flatters itself" in parent.data.tags["mlflow.note.content"]
     artifacts = {one.path for one in store.client.list_artifacts(parent.info.run_id)}
-    assert artifacts == {"curves.csv", "fixed", "history.png", "study.json", "trials.csv", "winner"}
+    assert artifacts == {"artifacts.json", "curves.csv", "fixed", "history.png", "study.json", "trials.csv", "winner"}
     kept = {one.path for one in store.client.list_artifacts(parent.info.run_id, "winner")}
     assert kept == {f"winner/{name}" for name in ("history.csv", "metrics.json", "predictions.parquet", "run.json")}
 
@@ -139,6 +140,20 @@ def test_publishing_twice_adds_nothing_and_a_longer_study_adds_what_is_new(store
     assert after.info.run_id == before.info.run_id
     assert sorted(trials) == ["0", "1", "2", "3", "4", "5"]
     assert after.data.metrics["study/attempts"] == 6
+
+
+@pytest.mark.usefixtures("concluded")
+def test_a_study_that_is_not_shown_whole_is_told_and_mended(store: Store, params: Params) -> None:
+    told = [f"{AT.root}: no run shows it"]
+    assert list(check.unshown(store, params)) == told
+    publish.publish(params)
+    assert check.check(params) == []
+    (kept,) = Path("mlartifacts").rglob("trials.csv")
+    kept.unlink()
+    assert (list(check.unshown(store, params)), check.check(params)) == ([], told)
+    publish.publish(params, thorough=True)
+    assert check.check(params) == []
+    assert len(runs_of(store)[1]) == len(TRIALS)
 
 
 @pytest.mark.usefixtures("concluded")

@@ -22,6 +22,7 @@ from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.stages import train
 from rijksnet.stages.classifiers import classifiers
 from rijksnet.stages.features import features
+from rijksnet.tracking import code
 from rijksnet.tracking.record import read_run
 from rijksnet.training import classifiers as machines
 
@@ -53,6 +54,8 @@ def test_both_leave_the_records_that_are_asked_for(params: Params, content: dict
     evidence = content["evidence"] | {"challenges": ["type"], "architectures": ["test_resnet"]}
     asked = Params.model_validate(content | {"evidence": evidence})
     assert {SVM, FOREST} == set(classifier_keys(asked)) == set(load_asked(asked, paths.RUNS))
+    made_by = [read_run(RecordPaths.of(key)).lineage["code"] for key in (SVM, FOREST)]
+    assert made_by == 2 * [code.digest("classifiers")]
 
 
 def test_their_records_stand_beside_the_softmaxs(params: Params) -> None:

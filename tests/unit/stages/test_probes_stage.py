@@ -20,7 +20,7 @@ from rijksnet.paths import EvidencePaths, RecordPaths, RunKey
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.probes import probes
-from rijksnet.tracking import record
+from rijksnet.tracking import code, record
 from rijksnet.training.compute import Compute
 from rijksnet.training.features import features_file
 from rijksnet.training.loop import Examples, fit, make_optimiser
@@ -61,6 +61,7 @@ def test_what_it_was_made_from_is_told(params: Params) -> None:
     probes(params, "type", "test_resnet")
     told = json.loads((FOLDER / "probes.json").read_text(encoding="utf-8"))
     assert told["runs"] == {"tuned": str(TUNED)}
+    assert told["lineage"]["code"] == code.digest("probes")
     assert told["records"] == {str(TUNED): record.digest(RecordPaths.of(TUNED))}
     assert told["weights"] == {
         "imagenet": sha256_of(paths.imagenet_weights("test_resnet")),

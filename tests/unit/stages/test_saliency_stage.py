@@ -18,7 +18,7 @@ from rijksnet.protocol import TEST
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.saliency import evenly, saliency
-from rijksnet.tracking import record
+from rijksnet.tracking import code, record
 
 OF = ("source", "type", "test_resnet")
 THETA, TUNED = RunKey(*OF, "off_the_shelf", "imagenet"), RunKey(*OF, "fine_tuning", "imagenet")
@@ -75,6 +75,7 @@ def test_what_it_was_made_from_is_told_and_the_same_again(params: Params) -> Non
     first = {file.name: sha256_of(file) for file in FOLDER.iterdir()}
     content = json.loads((FOLDER / "saliency.json").read_text())
     assert content["runs"] == {"imagenet": str(THETA), "tuned": str(TUNED)}
+    assert content["lineage"]["code"] == code.digest("saliency")
     assert content["weights"]["tuned"] == sha256_of(RecordPaths.of(TUNED).weights)
     assert content["files"] == {name: first[name] for name in ("gallery.png", "objects.csv")}
     assert content["settings"]["objects"] == 5

@@ -66,6 +66,8 @@ def test_a_process_has_one_origin(
     found = lineage.origin()
     assert found["git_commit"] == git(repository, "rev-parse", "HEAD")
     assert found["code"] == code.digest("train")
+    assert lineage.origin("probes") == found | {"code": code.digest("probes")}
+    assert found["code"] != code.digest("probes")
     assert found["dvc_experiment"] == "tried-once"
     (repository / "code.py").write_text("2")
     git(repository, "-c", "user.name=n", "-c", "user.email=e", "commit", "-qam", "later")

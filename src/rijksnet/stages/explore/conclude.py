@@ -173,7 +173,7 @@ def _study(
             for doubt in run.doubts
         ],
         digests={**results.digests(subject.data, record.read_run(at.fixed).digests["initial_weights"]), **digests},
-        lineage=lineage.origin(),
+        lineage=lineage.origin("explore"),
     )
 
 

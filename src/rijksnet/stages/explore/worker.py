@@ -57,7 +57,8 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
         ExplorationError: the storage is away, or nothing completed.
         RecordError, SplitError, WeightsError: what the trials read is not there.
     """
-    lineage.origin()  # of a study, too, is the code as it was when it began
+    for group in ("explore", "train"):  # of a study, too, and of its runs, is the code as it was when it began
+        lineage.origin(group)
     subject = subject_of(params, key)
     asked = trials_asked or getattr(params.exploration.trials, key.strategy)
     about = {"rijksnet run": str(key), "split": labelled.digest(subject.data)}
