@@ -173,21 +173,6 @@ class Params(Frozen):
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
 
-    def challenges_of(self, collection: str) -> list[Challenge]:
-        """The challenges that a collection is split for, in the order they are listed."""
-        asked: list[Challenge] = []
-        if collection == self.source.collection:
-            asked += self.source.challenges
-        if collection == self.target.collection:
-            asked += self.target.challenges
-        if collection == self.imagenet.pretrain.collection and self.imagenet.pretrain.architectures:
-            asked.append("type")
-        return list(dict.fromkeys(asked))
-
-    def all_architectures(self) -> list[str]:
-        """Every architecture that reads pixels."""
-        return list(dict.fromkeys([*self.architectures, *self.imagenet.pretrain.architectures]))
-
     @model_validator(mode="after")
     def _collections_exist(self) -> Params:
         named = {

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rijksnet.params import Initialisation, Strategy
+if TYPE_CHECKING:
+    from rijksnet.params import Initialisation, Strategy
 
 PARAMS = Path("params.yaml")
 DATA = Path("data")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rijksnet.exploration_params import HeadRecipe, NetworkRecipe, OptimiserName
-from rijksnet.params import Strategy, Training
+if TYPE_CHECKING:
+    from rijksnet.exploration_params import HeadRecipe, OptimiserName
+    from rijksnet.params import Strategy, Training
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
@@ -122,8 +123,8 @@ def recipe(strategy: Strategy, training: Training) -> Recipe:
         optimiser=optimiser(adopted.optimiser, adopted.learning_rate, adopted.momentum, adopted.weight_decay),
         batch_size=adopted.batch_size,
         label_smoothing=adopted.label_smoothing,
-        unfrozen=adopted.unfrozen if isinstance(adopted, NetworkRecipe) else 1.0,
-        layer_rate=adopted.layer_rate if isinstance(adopted, NetworkRecipe) else 1.0,
+        unfrozen=getattr(adopted, "unfrozen", 1.0),  # of a softmax layer alone there is nothing to say
+        layer_rate=getattr(adopted, "layer_rate", 1.0),
         study=adopted.study,
     )
 

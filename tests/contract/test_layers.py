@@ -1,31 +1,17 @@
-"""Layers import downwards only, and importing does nothing else."""
+"""Rooms import downwards only, and importing does nothing else."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from rijksnet.tracking.code import PACKAGE, file_of
 
-from rijksnet.tracking.code import PACKAGE, file_of, imports
-
-BASE = ["collection_params", "errors", "exploration_params", "files", "params", "paths", "progress", "protocol"]
-
-#: From the ground up; a module may import its own layer and those before it.
-LAYERS = [
-    BASE,
-    ["collections"],
-    ["harvesting"],
-    ["data", "networks"],
-    ["training"],
-    ["tracking"],
-    ["analysis"],
-    ["exploration", "serving"],
-    ["stages"],
-    ["cli"],
-]
+ROOT = Path(__file__).parents[2]
+LINTER = Path(sys.executable).with_name("lint-imports")
 
 HEAVY = {"torch", "timm", "mlflow", "pandas", "matplotlib", "sklearn", "scipy", "dvc", "pyarrow", "numpy", "pydantic"}
 
@@ -38,31 +24,27 @@ def modules() -> list[str]:
     return names
 
 
-def layer_of(module: str) -> int:
-    room = module.split(".")[1]
-    return next(rank for rank, rooms in enumerate(LAYERS) if room in rooms)
-
-
 MODULES = [name for name in modules() if name not in ("rijksnet", "rijksnet.__main__")]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_its_own_layer_and_those_below(module: str) -> None:
-    above = [name for name in imports(module) if name != "rijksnet" and layer_of(name) > layer_of(module)]
-    assert not above, f"{module} imports upwards: {above}"
+def test_rooms_import_downwards_only() -> None:
+    """By the layers in pyproject.toml."""
+    done = subprocess.run([LINTER, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "1 kept, 0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_rooms_side_by_side_do_not_import_each_other(module: str) -> None:
-    room = module.split(".")[1]
-    if room in BASE:
-        return
-    beside = [
-        name
-        for name in imports(module)
-        if name != "rijksnet" and layer_of(name) == layer_of(module) and name.split(".")[1] != room
-    ]
-    assert not beside
+def test_an_import_upwards_is_noticed(tmp_path: Path) -> None:
+    """Of a type alone, too."""
+    shutil.copytree(PACKAGE, tmp_path / "src" / "rijksnet", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    loop = tmp_path / "src" / "rijksnet" / "training" / "loop.py"
+    upwards = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rijksnet.stages.job import Job\n"
+    loop.write_text(loop.read_text(encoding="utf-8") + upwards, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": "src"}
+    done = subprocess.run([LINTER, "--no-cache"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "rijksnet.training.loop -> rijksnet.stages.job" in done.stdout
 
 
 def test_the_modules_that_talk_to_mlflow_are_few() -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
+from rijksnet import exploration_params
 from rijksnet import params as rijksnet_params
-from rijksnet.collection_params import CREATOR_RULES
+from rijksnet.collection_params import CREATOR_RULES, AnyCollection, Frozen
 from rijksnet.errors import ParamsError
 from rijksnet.params import Params
 
@@ -517,21 +520,27 @@ def test_parameters_cannot_be_changed(content: Content) -> None:
         params.training.seed = 1
 
 
-def test_a_collection_is_split_for_what_is_asked_of_it(content: Content) -> None:
-    params = Params.model_validate(content)
-    assert params.challenges_of("source") == ["material", "type"]
-    assert params.challenges_of("target") == ["type"]
-    assert params.challenges_of("photographs") == ["type"]
-    assert params.challenges_of("elsewhere") == []
-    one = edited(content, {"imagenet.pretrain.collection": "source"})
-    assert Params.model_validate(one).challenges_of("source") == ["material", "type"]
-    none = edited(content, {"imagenet.pretrain.architectures": [], "imagenet.timm": ["test_resnet"]})
-    assert Params.model_validate(none).challenges_of("photographs") == []
+def fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """All of a model's fields and of the models in it, but those of a collection."""
+    for name, field in model.model_fields.items():
+        yield f"{model.__name__}.{name}", field
+        for inner in re.findall(r"<class '([\w.]+)'>|(rijksnet\.[\w.]+)", str(field.annotation)):
+            module, _, attribute = "".join(inner).rpartition(".")
+            found = getattr(sys.modules[module], attribute, None) if module.startswith("rijksnet") else None
+            if isinstance(found, type) and issubclass(found, BaseModel) and not issubclass(found, AnyCollection):
+                yield from fields(found)
 
 
-def test_pixels_are_packed_for_architectures_that_are_only_pretrained_too(content: Content) -> None:
-    more = edited(content, {"imagenet.pretrain.architectures": ["test_vit", "test_resnet"]})
-    assert Params.model_validate(more).all_architectures() == ["test_resnet", "test_vit"]
+def test_values_stand_in_params_yaml_and_nowhere_else() -> None:
+    """Stages depend on its values and not on params.py: a default there, or a method, would re-run nothing."""
+    found = dict(fields(Params))
+    assert {"Training.seed", "Exploration.sampler", "HeadRecipe.momentum", "MaxEpochs.fine_tuning"} <= set(found)
+    assert [name for name, field in found.items() if not field.is_required()] == []
+    for module in (rijksnet_params, exploration_params):
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, Frozen):
+                public = [name for name, value in vars(model).items() if callable(value) and not name.startswith("_")]
+                assert not public, f"{model.__name__} computes {public}"
 
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "musée d'Orsay", "x;touch pwned;x", "$(id)", "-x", "", "a" * 61, "a.b"])

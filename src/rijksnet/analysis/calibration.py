@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rijksnet.analysis.metrics import SMALLEST_PROBABILITY, Booleans, Floats, Integers, evaluate
-from rijksnet.analysis.runs import Predictions
+from rijksnet.analysis.metrics import SMALLEST_PROBABILITY, evaluate
 from rijksnet.training.temperature import fit_temperature
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.analysis.metrics import Booleans, Floats, Integers
+    from rijksnet.analysis.runs import Predictions
 
 #: Equal-width bins of confidence (Guo et al. 2017).
 BINS = 15

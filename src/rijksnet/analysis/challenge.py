@@ -8,14 +8,19 @@ by its probabilities.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from rijksnet.analysis.layout import NOT_RUN, Grid
-from rijksnet.analysis.runs import RunResult, source_keys
-from rijksnet.analysis.tables import REFERENCE, Runs
+from rijksnet.analysis.runs import source_keys
+from rijksnet.analysis.tables import REFERENCE
 from rijksnet.errors import RecordError
-from rijksnet.params import Params
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.analysis.tables import Runs
+    from rijksnet.params import Params
 
 #: What the challenge measures each task by; names of `Scores`.
 MEASURES = {"artist": "mean_class_accuracy", "type": "mean_average_precision", "material": "mean_average_precision"}

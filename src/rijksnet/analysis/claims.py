@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from rijksnet.analysis.runs import RunResult
-from rijksnet.analysis.significance import PairedTest, holm, paired_test
-from rijksnet.params import Params
+from rijksnet.analysis.significance import holm, paired_test
 from rijksnet.paths import RunKey
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.analysis.significance import PairedTest
+    from rijksnet.params import Params
 
 Outcome = Literal["holds", "opposite", "undecided", "doubtful", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("holds", "opposite", "undecided", "doubtful", "not run")

@@ -12,18 +12,23 @@ import numpy as np
 import pandas as pd
 
 from rijksnet.analysis import seeds
-from rijksnet.analysis.calibration import Calibration, calibrate, selective_accuracy
+from rijksnet.analysis.calibration import calibrate, selective_accuracy
 from rijksnet.analysis.claims import LEVEL, Claim
 from rijksnet.analysis.layout import p_value
-from rijksnet.analysis.runs import SETTINGS, RunResult, load_run
-from rijksnet.analysis.seeds import SeedDifference, SeedSpread
-from rijksnet.analysis.significance import PairedTest, paired_test, wilson_interval
+from rijksnet.analysis.runs import SETTINGS, load_run
+from rijksnet.analysis.significance import paired_test, wilson_interval
 from rijksnet.errors import RecordError
-from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.paths import RecordPaths
 from rijksnet.protocol import TEST, VALIDATION
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from rijksnet.analysis.calibration import Calibration
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.analysis.seeds import SeedDifference, SeedSpread
+    from rijksnet.analysis.significance import PairedTest
+    from rijksnet.paths import RunKey
 
 #: How a run reads in a sentence; {} is what its weights start from.
 STRATEGIES = {

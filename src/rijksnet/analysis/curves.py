@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from rijksnet.analysis.canvas import (
@@ -26,6 +25,7 @@ from rijksnet.errors import RecordError
 from rijksnet.paths import RunKey
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from matplotlib.lines import Line2D
 
 #: As in the paper's Figures 2 and 3.

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from rijksnet.analysis.calibration import Calibration, confidences, rescale
+from rijksnet.analysis.calibration import confidences, rescale
 from rijksnet.analysis.calibration import reliability as bins_of
 from rijksnet.analysis.canvas import INK, MUTED, PALETTE, headline, new_figure, png, quiet_axes, whole_epochs
 from rijksnet.analysis.curves import Curve, paper_curves, validation_curves
-from rijksnet.analysis.runs import Predictions
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
     from matplotlib.axes import Axes
+
+    from rijksnet.analysis.calibration import Calibration
+    from rijksnet.analysis.runs import Predictions
 
 __all__ = [
     "Curve",

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rijksnet.analysis.claims import Verdict
-from rijksnet.analysis.runs import RunResult
 from rijksnet.analysis.tables import GROUNDTRUTH, TABLE3_COLUMNS
-from rijksnet.paths import RunKey
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
     from rich.table import Table
+
+    from rijksnet.analysis.claims import Verdict
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.paths import RunKey
 
 #: How the scorecard and the errata name a column.
 FIGURES = {

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rijksnet.analysis.claims import LEVEL
 from rijksnet.analysis.layout import p_value
-from rijksnet.analysis.runs import RunResult
-from rijksnet.analysis.significance import PairedTest, paired_test
+from rijksnet.analysis.significance import paired_test
 from rijksnet.errors import RecordError
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.analysis.significance import PairedTest
 
 #: By how much of all test images a candidate may be worse and still count as as good, where nothing else is asked for.
 MARGIN = 0.01

@@ -7,16 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.params import Params, Strategy
 from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RecordPaths, RunKey
 from rijksnet.protocol import TEST
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rijksnet.params import Params, Strategy
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
 SETTINGS = ("protocol", "pixels", "batch_norm_constants", "batch_norm_frozen", "input_size", "split_rule")

@@ -6,15 +6,18 @@ import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import floor
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from rijksnet.analysis.sizes import size_of
-from rijksnet.analysis.tables import GROUNDTRUTH, PAPER_SOURCE, PAPER_TARGET, TABLE3_COLUMNS, Paper
-from rijksnet.exploration_params import ExploredStrategy, Recipes
-from rijksnet.params import Params, Pixels
+from rijksnet.analysis.tables import GROUNDTRUTH, PAPER_SOURCE, PAPER_TARGET, TABLE3_COLUMNS
+from rijksnet.params import Pixels
 from rijksnet.protocol import pixel_scale
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.tables import Paper
+    from rijksnet.params import Params, Strategy
 
 Outcome = Literal["reproduced", "better", "worse", "differs", "not run"]
 
@@ -32,8 +35,11 @@ in steps of five points."""
 #: What stands for a run where a figure follows from the architecture alone.
 COMPUTED = "computed"
 
+#: The strategies of the paper's Tables 2 and 3.
+TABLED: tuple[Strategy, ...] = ("off_the_shelf", "fine_tuning")
+
 #: Columns of an accuracy in Table 2, and what the paper's table calls them.
-TABLE2_COLUMNS = {name: f"{name}_accuracy_percent" for name in ("off_the_shelf", "fine_tuning")}
+TABLE2_COLUMNS = {name: f"{name}_accuracy_percent" for name in TABLED}
 
 
 @dataclass(frozen=True)
@@ -165,10 +171,9 @@ def _missing(params: Params, collection: str) -> str:
         "splits.together object": params.splits.together == "object",
         "input_size native": params.input_size == "native",
         "training.pixels protocol": all(
-            pixel_scale(training, strategy) == pixel_scale(as_published, strategy)
-            for strategy in get_args(ExploredStrategy)
+            pixel_scale(training, strategy) == pixel_scale(as_published, strategy) for strategy in TABLED
         ),
-        "training.recipe null": training.recipe == Recipes(off_the_shelf=None, fine_tuning=None),
+        "training.recipe null": not any(dict(training.recipe).values()),
     }
     lacking = [need for need, met in needs.items() if not met]
     return f"needs {', '.join(lacking)}" if lacking else ""

@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from rijksnet.analysis.claims import Claim
-from rijksnet.analysis.runs import RunResult
 from rijksnet.analysis.significance import CONFIDENCE, paired_test, standard_error
 from rijksnet.errors import RecordError
-from rijksnet.paths import RunKey
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.claims import Claim
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.paths import RunKey
 
 
 @dataclass(frozen=True)

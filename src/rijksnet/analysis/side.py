@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rijksnet.analysis.claims import Claim
 from rijksnet.analysis.runs import classifier_keys, common_classes_keys, multi_task_keys
-from rijksnet.params import Params
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 #: What is put to the test, by the name that it has in side_experiments.csv.
 STATEMENTS = {

@@ -14,17 +14,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rijksnet.analysis.metrics import PerClass
 from rijksnet.analysis.runs import RunResult, SplitSummary
 from rijksnet.analysis.significance import wilson_interval
 from rijksnet.analysis.sizes import size_of
 from rijksnet.errors import RecordError
-from rijksnet.params import Initialisation, Params, Strategy
 from rijksnet.paths import RunKey
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.metrics import PerClass
+    from rijksnet.params import Initialisation, Params, Strategy
 
 #: Where the paper's figures lie, from the project root.
 REFERENCE = Path("reference")

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from rijksnet.analysis.audit.facts import BANDS, BandRule
-from rijksnet.analysis.runs import Predictions
 from rijksnet.analysis.significance import wilson_interval
 from rijksnet.errors import RecordError
 from rijksnet.protocol import TRAIN
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rijksnet.analysis.runs import Predictions
 
 #: The audit's bands, here by a class's training images; a split that is not the paper's may leave a class without any.
 RULES = (*BANDS, BandRule("unseen", 0, 0))

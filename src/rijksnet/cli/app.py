@@ -12,7 +12,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rijksnet.collection_params import Collection
     from rijksnet.params import Challenge, Params
 
 app = typer.Typer(
@@ -49,13 +48,14 @@ def console(width: int, *, highlight: bool = True) -> Console:
     return found if found.is_terminal else Console(highlight=highlight, width=width)
 
 
-def collection_named(name: str) -> Collection:
+def params_with(collection: str) -> Params:
+    """The parameters, which name this collection."""
     from rijksnet.errors import ParamsError
 
-    collections = params().collections
-    if name not in collections:
-        raise ParamsError(f"there is no collection {name!r} in params.yaml; it has {sorted(collections)}")
-    return collections[name]
+    found = params()
+    if collection not in found.collections:
+        raise ParamsError(f"there is no collection {collection!r} in params.yaml; it has {sorted(found.collections)}")
+    return found
 
 
 def check_challenge(name: str) -> Challenge:

@@ -13,8 +13,8 @@ from rijksnet.cli.app import (
     CollectionArgument,
     app,
     check_challenge,
-    collection_named,
     params,
+    params_with,
 )
 
 
@@ -68,5 +68,4 @@ def seeds(
     """Repeat a collection's runs of one challenge and architecture with another seed."""
     from rijksnet.stages.seeds import seeds
 
-    collection_named(collection)
-    seeds(params(), collection, check_challenge(challenge), architecture, seed)
+    seeds(params_with(collection), collection, check_challenge(challenge), architecture, seed)

@@ -13,8 +13,7 @@ from rijksnet.cli.app import (
     CollectionArgument,
     app,
     check_challenge,
-    collection_named,
-    params,
+    params_with,
 )
 
 
@@ -40,7 +39,6 @@ def explore(
     from rijksnet.paths import RunKey
     from rijksnet.stages.explore import explore
 
-    chosen = params()
-    collection_named(collection)
+    chosen = params_with(collection)
     key = RunKey(collection, check_challenge(challenge), architecture, strategy, start, chosen.training.seed)
     explore(chosen, key, trials, workers, adopts=adopt, helps=helps)

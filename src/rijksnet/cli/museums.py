@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rijksnet.cli.app import MUSEUMS, CollectionArgument, app, collection_named, params
+from rijksnet.cli.app import MUSEUMS, CollectionArgument, app, params_with
 
 
 @app.command(rich_help_panel=MUSEUMS)
@@ -17,7 +17,7 @@ def harvest(collection: CollectionArgument) -> None:
     from rijksnet.errors import ParamsError
     from rijksnet.harvesting.harvest import harvest
 
-    chosen = collection_named(collection)
+    chosen = params_with(collection).collections[collection]
     if not isinstance(chosen, OaiCollection):
         raise ParamsError(f"collections.{collection} has reader {chosen.reader!r}: only `oai_pmh` is harvested")
     print(harvest(chosen, collection))
@@ -36,7 +36,7 @@ def fetch(
     from rijksnet.harvesting.fetch import fetch
     from rijksnet.harvesting.shard_writer import verify as check
 
-    reader, download, folder = downloads_of(collection, collection_named(collection))
+    reader, download, folder = downloads_of(collection, params_with(collection).collections[collection])
     if verify:
         print(check(folder))
     print(fetch(reader, download, folder, retry_failed))
@@ -47,9 +47,9 @@ def share(collection: CollectionArgument) -> None:
     """Write a collection's splits as CSV files (object id, split) that others can import: `splits.rule: imported`."""
     from rijksnet.data.sharing import export
     from rijksnet.paths import CollectionPaths
+    from rijksnet.stages.splits import challenges_of
 
-    collection_named(collection)
-    for file in export(CollectionPaths(collection), params().challenges_of(collection)):
+    for file in export(CollectionPaths(collection), challenges_of(params_with(collection), collection)):
         print(file)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,8 +13,8 @@ from rijksnet.cli.app import (
     CollectionArgument,
     app,
     check_challenge,
-    collection_named,
     params,
+    params_with,
 )
 
 if TYPE_CHECKING:
@@ -38,67 +37,41 @@ def code() -> None:
 @app.command(rich_help_panel=STAGES)
 def draw(collection: CollectionArgument) -> None:
     """Draw a miniature collection: images and records, the same for the same seed."""
-    from rijksnet.collection_params import MiniatureCollection
-    from rijksnet.collections.miniature import draw
-    from rijksnet.errors import ParamsError
+    from rijksnet.stages.draw import draw
 
-    chosen = collection_named(collection)
-    if not isinstance(chosen, MiniatureCollection):
-        raise ParamsError(f"collections.{collection} has reader {chosen.reader!r}: only a `miniature` can be drawn")
-    draw(chosen, Path(chosen.raw))
+    draw(params_with(collection), collection)
 
 
 @app.command(rich_help_panel=STAGES)
 def catalogue(collection: CollectionArgument) -> None:
     """Read a collection's records into catalogue.parquet; those that cannot be used go to rejects.csv."""
-    from rijksnet.collections.build import build
-    from rijksnet.collections.readers import reader_for
-    from rijksnet.paths import CollectionPaths
+    from rijksnet.stages.catalogue import catalogue
 
-    chosen = collection_named(collection)
-    print(build(reader_for(chosen), CollectionPaths(collection), chosen.cleaning, Path(chosen.raw)))
+    catalogue(params_with(collection), collection)
 
 
 @app.command(rich_help_panel=STAGES)
 def pixels(collection: CollectionArgument) -> None:
     """Decode every image once, at each size that the architectures read."""
-    from rijksnet.data.pixels import pack
-    from rijksnet.paths import CollectionPaths
+    from rijksnet.stages.pixels import pixels
 
-    chosen = params()
-    size = chosen.input_size
-    if size == "native":
-        from rijksnet.networks.architectures import input_size
-
-        sizes = [input_size(architecture, size) for architecture in chosen.all_architectures()]
-    else:
-        sizes = [size]
-    collection_named(collection)
-    print(pack(CollectionPaths(collection), sizes))
+    pixels(params_with(collection), collection)
 
 
 @app.command(rich_help_panel=STAGES)
 def splits(collection: CollectionArgument) -> None:
     """Split a collection for each of its challenges; classes that are not in all three splits are removed."""
-    from rijksnet.data.splits import split_collection
-    from rijksnet.paths import CollectionPaths
+    from rijksnet.stages.splits import splits
 
-    collection_named(collection)
-    split_collection(CollectionPaths(collection), params().challenges_of(collection), params().splits)
+    splits(params_with(collection), collection)
 
 
 @app.command(rich_help_panel=STAGES)
 def audit(collection: CollectionArgument) -> None:
     """Look at a collection as it will be trained on: classes, rights, near-duplicates across splits; with pictures."""
-    from rich.console import Console
+    from rijksnet.stages.audit import audit
 
-    from rijksnet.analysis.audit import render, write_audit
-    from rijksnet.paths import CollectionPaths
-
-    collection_named(collection)
-    paths = CollectionPaths(collection)
-    Console().print(render(write_audit(paths, paths.audit)))
-    print(paths.audit / "audit.html")
+    audit(params_with(collection), collection)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -112,14 +85,9 @@ def pretrain(architecture: ArchitectureArgument) -> None:
 @app.command("import_weights", rich_help_panel=STAGES)
 def import_weights(architecture: ArchitectureArgument) -> None:
     """Take θ from the file that imagenet.file names."""
-    from rijksnet.errors import ParamsError
-    from rijksnet.networks.theta import import_file
-    from rijksnet.paths import imagenet_weights
+    from rijksnet.stages.theta import import_weights
 
-    files = params().imagenet.file
-    if architecture not in files:
-        raise ParamsError(f"imagenet.file names no file for {architecture!r}; it has {sorted(files)}")
-    import_file(architecture, Path(files[architecture]), imagenet_weights(architecture))
+    import_weights(params(), architecture)
 
 
 @app.command("import_model", rich_help_panel=STAGES)
@@ -133,10 +101,9 @@ def import_model(architecture: ArchitectureArgument) -> None:
 @app.command(rich_help_panel=STAGES)
 def download(architecture: ArchitectureArgument) -> None:
     """Download θ as timm publishes it."""
-    from rijksnet.networks.theta import download
-    from rijksnet.paths import imagenet_weights
+    from rijksnet.stages.theta import download
 
-    download(architecture, imagenet_weights(architecture))
+    download(architecture)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -214,10 +181,9 @@ def tuned(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> N
 @app.command(rich_help_panel=STAGES)
 def report() -> None:
     """Write the report into results/: tables, claims, curves, and all of it as one page, report.html."""
-    from rijksnet.analysis.report import write_report
-    from rijksnet.paths import RESULTS
+    from rijksnet.stages.report import report
 
-    write_report(params(), RESULTS)
+    report(params())
 
 
 def _train(
@@ -226,8 +192,7 @@ def _train(
     from rijksnet.paths import RunKey
     from rijksnet.stages import train
 
-    chosen = params()
-    collection_named(collection)
+    chosen = params_with(collection)
     check_challenge(challenge)
     key = RunKey(collection, challenge, architecture, strategy, start, chosen.training.seed if seed is None else seed)
     (train.off_the_shelf if strategy == "off_the_shelf" else train.network)(chosen, key)

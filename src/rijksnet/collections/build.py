@@ -10,18 +10,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rijksnet.collection_params import Cleaning
-from rijksnet.collections.catalogue import SCHEMA
-from rijksnet.collections.cleaning import Change, clean
+from rijksnet.collections.catalogue import SCHEMA, Change
+from rijksnet.collections.cleaning import clean
 from rijksnet.collections.cleaning.values import FIELDS
-from rijksnet.collections.records import Reader, Reason, Record, Reject
+from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing
-from rijksnet.paths import CollectionPaths
+
+if TYPE_CHECKING:
+    from rijksnet.collections.records import Reader
+    from rijksnet.paths import CollectionPaths
 
 NO_RULES = Cleaning()
 

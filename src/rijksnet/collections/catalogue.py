@@ -1,7 +1,8 @@
-"""The catalogue: one row per object and image of a collection, as later stages read it."""
+"""The catalogue as later stages read it: one row per object and image of a collection; and what cleaning changed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +28,17 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row of cleaning.csv: what a rule did to a value, which `objects` had; `after` is empty where it was dropped."""
+
+    field: str
+    rule: str
+    before: str
+    after: str
+    objects: int
 
 
 def read_catalogue(path: Path) -> pa.Table:

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from rijksnet.collection_params import OaiCollection
 from rijksnet.errors import CollectionError, HarvestError
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import OaiCollection
 
 RECORDS = "records.db"
 

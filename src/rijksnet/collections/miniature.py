@@ -16,20 +16,27 @@ from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from rijksnet.collection_params import MiniatureCollection
-from rijksnet.collections.atelier.brushes import Ground, Hand, Pen, Points, blob, expose, lift, placement, texture
-from rijksnet.collections.atelier.forms import BAD, ODD, SUFFIXES, Form, encode
+from rijksnet.collections.atelier.brushes import Ground, Hand, Pen, blob, expose, lift, placement, texture
+from rijksnet.collections.atelier.forms import BAD, ODD, SUFFIXES, encode
 from rijksnet.collections.atelier.motifs import MOTIFS
 from rijksnet.collections.atelier.snapshots import snapshot
 from rijksnet.collections.atelier.subjects import SUBJECTS
-from rijksnet.collections.atelier.worlds import ALSO, GROUNDS, MATERIALS, PUPILS, RARE_MATERIALS, RIMS, WORLDS, World
+from rijksnet.collections.atelier.worlds import ALSO, GROUNDS, MATERIALS, PUPILS, RARE_MATERIALS, RIMS, WORLDS
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing_folder
 from rijksnet.progress import progress
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from rijksnet.collection_params import MiniatureCollection
+    from rijksnet.collections.atelier.brushes import Points
+    from rijksnet.collections.atelier.forms import Form
+    from rijksnet.collections.atelier.worlds import World
 
 # --- how hard it is ------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rijksnet.collection_params import OaiCollection
-from rijksnet.collections.harvested import Harvested, HarvestedRecord
-from rijksnet.collections.metadata import Metadata, MetadataError, parse
+from rijksnet.collections.harvested import Harvested
+from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Shards
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import OaiCollection
+    from rijksnet.collections.harvested import HarvestedRecord
+    from rijksnet.collections.metadata import Metadata
 
 
 @dataclass(frozen=True)

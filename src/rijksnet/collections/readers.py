@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rijksnet.collection_params import (
-    Collection,
     Columns,
     Download,
     MiniatureCollection,
@@ -14,10 +14,15 @@ from rijksnet.collection_params import (
     TableCollection,
 )
 from rijksnet.collections.oai_pmh import OaiReader
-from rijksnet.collections.records import AddressReader, Reader
 from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
 from rijksnet.collections.table import TableReader
 from rijksnet.errors import ParamsError
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import (
+        Collection,
+    )
+    from rijksnet.collections.records import AddressReader, Reader
 
 
 def reader_for(collection: Collection) -> Reader:

@@ -6,14 +6,18 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rijksnet.collection_params import Columns, TableCollection
 from rijksnet.collections.images import ImageRefusedError, locator, normal_name
-from rijksnet.collections.records import Address, Extent, Reason, Record, Reject
+from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Found, Shards
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import Columns, TableCollection
+    from rijksnet.collections.records import Extent
 
 Row = dict[str, str]
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from cykooz_resizer import CropBox, FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from rijksnet.collections.images import FORMATS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Pixels a side below which no image is reduced before it is stretched: twice the input of the paper's networks and
 #: more, so that the reduction cannot be seen. Sizes up to half of it share one decoding.

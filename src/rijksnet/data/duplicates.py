@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from rijksnet.data.labelled import read_images
 from rijksnet.errors import CollectionError
-from rijksnet.paths import CollectionPaths
+
+if TYPE_CHECKING:
+    from rijksnet.paths import CollectionPaths
 
 #: Most bits of 64 in which the hashes of near-duplicates differ. Of 126 real images, 98 % stay within it when they are
 #: cropped by 1 % a side, 100 % when compressed, halved or brightened; two impressions of one print among them are at 6.

@@ -15,12 +15,15 @@ from contextlib import ExitStack
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rijksnet.collections.images import read_image
 from rijksnet.data.decode import MAX_MEMORY, UnreadableError, decode
-from rijksnet.data.phash import Look, look_of
+from rijksnet.data.phash import look_of
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from rijksnet.data.phash import Look
 
 #: Larger files are refused unread: none of them is one image of an object.
 MAX_BYTES = 256 * 2**20

@@ -3,11 +3,13 @@ compressed or lit otherwise, and a thumbnail."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SIDE, LOW = 32, 8
 

@@ -14,21 +14,26 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data.packing import Job, Packed, Problem, Target, pack_batch, start_process
+from rijksnet.data.packing import Job, Problem, Target, pack_batch, start_process
 from rijksnet.data.phash import Look
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing, replacing_folder
-from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.data.packing import Packed
+    from rijksnet.paths import CollectionPaths
 
 #: Images that travel to a decoding process together; so small that a bar moves and an interruption ends soon.
 BATCH = 32

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from rijksnet.errors import SplitError
 from rijksnet.files import replacing
-from rijksnet.params import Challenge
-from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import SPLITS
+
+if TYPE_CHECKING:
+    from rijksnet.params import Challenge
+    from rijksnet.paths import CollectionPaths
 
 #: Columns that a shared split must have; `export` adds the label, for people to read.
 COLUMNS = ("object_id", "split")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.data import duplicates, sharing
@@ -19,9 +18,13 @@ from rijksnet.data.labelled import digest, load, pairs_of, read_images
 from rijksnet.data.official import creator_class, kept_classes, kept_creators
 from rijksnet.errors import SplitError
 from rijksnet.files import replacing, replacing_folder
-from rijksnet.params import Challenge, Splits
-from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import REST, SPLITS, TEST, classes_in_all_splits, label_of, split_sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.params import Challenge, Splits
+    from rijksnet.paths import CollectionPaths
 
 #: Which column of the catalogue holds a challenge's values.
 COLUMN_OF: dict[Challenge, str] = {"material": "material", "type": "type", "artist": "creator"}

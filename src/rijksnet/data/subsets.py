@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rijksnet.data.labelled import LabelledRows
 from rijksnet.errors import SplitError
 from rijksnet.protocol import TEST, TRAIN, VALIDATION, classes_in_all_splits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: A challenge's images, by split.
 Splits = Mapping[str, LabelledRows]

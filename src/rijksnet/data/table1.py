@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from rijksnet.collections.rijks_challenge import groundtruth
-from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
 from rijksnet.data.splits import assign, keep_common_classes, labels_of
 from rijksnet.files import replacing, sha256_of
-from rijksnet.params import Challenge
+
+if TYPE_CHECKING:
+    from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
+    from rijksnet.params import Challenge
 
 #: The counts on the real ground truth that `write_groundtruth_table` makes.
 GROUNDTRUTH_TABLE = Path("reference/rijksmuseum_groundtruth.csv")

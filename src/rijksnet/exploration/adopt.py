@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rijksnet.exploration.space import Choice
-from rijksnet.exploration_params import ExploredStrategy
 from rijksnet.files import replacing
 from rijksnet.params import load
+
+if TYPE_CHECKING:
+    from rijksnet.exploration.space import Choice
+    from rijksnet.exploration_params import ExploredStrategy
 
 
 def adopted(params: Path, strategy: ExploredStrategy, choice: Choice) -> str:

@@ -14,21 +14,26 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import optuna
 import sqlalchemy
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
 from rijksnet.errors import ExplorationError
 from rijksnet.exploration import storage
 from rijksnet.exploration.outcome import OUTCOME, Outcome
 from rijksnet.exploration.sampling import SLOT, pruner_of, sampler_of
-from rijksnet.exploration_params import Exploration
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import RDBStorage
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
+
+    from rijksnet.exploration_params import Exploration
 
 #: User attributes of a trial: which attempt at its place it is, from 0, and how many before it died without a word.
 ATTEMPT, DEATHS = "attempt", "deaths"

@@ -6,13 +6,15 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rijksnet import protocol
 from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: The user attribute that holds an outcome.
 OUTCOME = "outcome"

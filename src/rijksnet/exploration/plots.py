@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial
 
 from rijksnet.analysis.canvas import INK, MUTED, PALETTE, RULE, headline, new_figure, png, quiet_axes, whole_numbers
-from rijksnet.exploration.board import Attempt
 from rijksnet.exploration.space import LOGARITHMIC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from optuna.trial import FrozenTrial
+
+    from rijksnet.exploration.board import Attempt
 
 GOOD, OTHER, FIXED = PALETTE[0], "#b5b5b5", "#e8820c"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rijksnet.exploration.board import Attempt
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.exploration.board import Attempt
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rijksnet import protocol
-from rijksnet.exploration_params import ExploredStrategy, HeadRecipe, NetworkRecipe, Range, Recipes, Space
-from rijksnet.params import Params, Pixels
+from rijksnet.exploration_params import HeadRecipe, NetworkRecipe, Recipes
+from rijksnet.params import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rijksnet.exploration_params import ExploredStrategy, Range, Space
+    from rijksnet.params import Params
 
 #: Searched by their order of magnitude.
 LOGARITHMIC = ("learning_rate", "weight_decay")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import optuna
 import sqlalchemy
@@ -21,7 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rijksnet.errors import ExplorationError
-from rijksnet.exploration_params import Exploration
+
+if TYPE_CHECKING:
+    from rijksnet.exploration_params import Exploration
 
 SQLITE = "sqlite:///"
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rijksnet.analysis.claims import LEVEL
 from rijksnet.analysis.layout import p_value, signed
-from rijksnet.tracking.study_record import Study
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from rijksnet.tracking.study_record import Study
 
 
 def verdict(study: Study) -> list[str]:

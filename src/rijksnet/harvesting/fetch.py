@@ -13,18 +13,21 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
-from rijksnet.collection_params import Download
 from rijksnet.collections.images import FORMATS
-from rijksnet.collections.records import Address, AddressReader
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting import iiif
 from rijksnet.harvesting.http import Answer, RefusedError, Server, TransientError
 from rijksnet.harvesting.shard_writer import Picture, ShardWriter
-from rijksnet.progress import Report, progress
+from rijksnet.progress import progress
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import Download
+    from rijksnet.collections.records import Address, AddressReader
+    from rijksnet.progress import Report
 
 #: Longer images are refused, bytes. Images of that length would take `connections` times six as much memory.
 MOST_BYTES = 64 << 20

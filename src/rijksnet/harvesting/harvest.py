@@ -7,17 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import UNIDENTIFIED, Changes, Harvested, ListState
 from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
 from rijksnet.harvesting.linked_art import ask_name
-from rijksnet.harvesting.oai import ExpiredTokenError, Identity, OaiService, Page
+from rijksnet.harvesting.oai import ExpiredTokenError, OaiService
 from rijksnet.progress import progress
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import OaiCollection
+    from rijksnet.harvesting.oai import Identity, Page
 
 #: How often a list is begun anew because its token expired, without anything new in between.
 MOST_RESTARTS = 3

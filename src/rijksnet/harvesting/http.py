@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
@@ -25,8 +24,14 @@ from tenacity import (
     wait_random,
 )
 
-from rijksnet.collection_params import Politeness
 from rijksnet.errors import HarvestError
+
+if TYPE_CHECKING:
+    from tenacity import (
+        RetryCallState,
+    )
+
+    from rijksnet.collection_params import Politeness
 
 #: Seconds to wait for a connection, and for the next bytes of an answer.
 TIMEOUT_S = (15.0, 60.0)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from rijksnet.harvesting.http import Answer, RefusedError, Server
+from rijksnet.harvesting.http import RefusedError
+
+if TYPE_CHECKING:
+    from rijksnet.harvesting.http import Answer, Server
 
 #: Longer documents are refused, bytes.
 MOST_INFO_BYTES, MOST_MANIFEST_BYTES = 1 << 20, 16 << 20

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rijksnet.harvesting.http import RefusedError, Server
+from rijksnet.harvesting.http import RefusedError
+
+if TYPE_CHECKING:
+    from rijksnet.harvesting.http import Server
 
 #: No answer may be longer, bytes.
 MOST_BYTES = 8 << 20

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import unescape
 
@@ -18,7 +18,10 @@ from lxml import etree
 from rijksnet.collections.harvested import UNIDENTIFIED, HarvestedRecord
 from rijksnet.collections.metadata import MetadataError, child, local_name, read_xml, text_of
 from rijksnet.errors import HarvestError
-from rijksnet.harvesting.http import RefusedError, Server, TransientError
+from rijksnet.harvesting.http import RefusedError, TransientError
+
+if TYPE_CHECKING:
+    from rijksnet.harvesting.http import Server
 
 #: No page may be longer, bytes.
 MOST_BYTES = 64 << 20

@@ -13,17 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from rijksnet.collections.images import FORMATS
-from rijksnet.collections.records import Address
 from rijksnet.collections.shards import (
     BLOCK,
     INDEX,
     SCHEMA,
-    Failure,
     ends,
     failure_of,
     index_of,
@@ -33,6 +31,12 @@ from rijksnet.collections.shards import (
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing
 from rijksnet.progress import progress
+
+if TYPE_CHECKING:
+    from rijksnet.collections.records import Address
+    from rijksnet.collections.shards import (
+        Failure,
+    )
 
 FAILURES, LOCK = "failures.csv", ".lock"
 

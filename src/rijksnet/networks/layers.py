@@ -6,11 +6,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from timm.models import group_parameters
-from torch import nn
 
 from rijksnet.errors import ParamsError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from rijksnet.networks.architectures import Network
 
 

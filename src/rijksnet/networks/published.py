@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rijksnet.errors import WeightsError
-from rijksnet.networks.architectures import Network, timm_name
-from rijksnet.networks.weights import Design
+from rijksnet.networks.architectures import timm_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rijksnet.networks.architectures import Network
+    from rijksnet.networks.weights import Design
 
 Scale = Literal["unit", "pretrained"]
 

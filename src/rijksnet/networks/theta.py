@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 
@@ -11,7 +11,10 @@ from rijksnet.errors import WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network, default_config, design_as_published, timm_name
-from rijksnet.networks.weights import Ancestry, Design
+from rijksnet.networks.weights import Design
+
+if TYPE_CHECKING:
+    from rijksnet.networks.weights import Ancestry
 
 #: What is said of weights whose publisher does not say it.
 UNKNOWN = "not stated"

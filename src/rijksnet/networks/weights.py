@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from rijksnet.errors import WeightsError
 from rijksnet.files import replacing
 
 if TYPE_CHECKING:  # a model that is served needs no parameters
+    from torch import Tensor, nn
+
     from rijksnet.protocol import BatchNorm
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same

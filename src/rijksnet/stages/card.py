@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from rijksnet.analysis.significance import wilson_interval
-from rijksnet.paths import RecordPaths, base_challenge
+from rijksnet.paths import base_challenge
 from rijksnet.tracking import record
+
+if TYPE_CHECKING:
+    from rijksnet.paths import RecordPaths
 
 ASKED = {"material": "what an object is made of", "type": "what kind of object it is", "artist": "who made an object"}
 

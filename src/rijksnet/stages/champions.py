@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 
 from rijksnet import paths
 from rijksnet.errors import TrackingError
-from rijksnet.params import Params
 from rijksnet.stages import promotion
-from rijksnet.tracking import address, pins, record, registry, stores
-from rijksnet.tracking.pins import Pin, SourceModel
-from rijksnet.tracking.registry import Choice
-from rijksnet.tracking.stores import Store
+from rijksnet.tracking import address, pins, registry, stores
+from rijksnet.tracking.pins import Pin
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+    from rijksnet.tracking import record
+    from rijksnet.tracking.pins import SourceModel
+    from rijksnet.tracking.registry import Choice
+    from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

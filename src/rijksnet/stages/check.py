@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RecordError
-from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.stages import publish
 from rijksnet.tracking import mlflow_store, pins, record, registry, stores, studies, study_record
-from rijksnet.tracking.pins import Pin, SourceModel
-from rijksnet.tracking.record import Run
-from rijksnet.tracking.stores import Store
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+    from rijksnet.paths import RecordPaths
+    from rijksnet.tracking.pins import Pin, SourceModel
+    from rijksnet.tracking.record import Run
+    from rijksnet.tracking.stores import Store
 
 
 def check(params: Params) -> list[str]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rijksnet import paths, protocol
 from rijksnet.data import labelled
 from rijksnet.networks import weights
-from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages import results
 from rijksnet.tracking import lineage
 from rijksnet.tracking.record import Predictions
 from rijksnet.training import classifiers as machines
-from rijksnet.training.features import Description, features_file, read_description
+from rijksnet.training.features import features_file, read_description
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.params import Params
+    from rijksnet.training.features import Description
 
 Splits = dict[str, labelled.LabelledRows]
 

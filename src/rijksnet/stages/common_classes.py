@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rijksnet.data import labelled
 from rijksnet.data.subsets import with_classes
-from rijksnet.params import Params
 from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RunKey
 from rijksnet.protocol import TRAIN
 from rijksnet.stages import train
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 
 def common_classes(params: Params, challenge: str, architecture: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,11 +12,13 @@ from rich.markup import escape
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing_folder, sha256_of
 from rijksnet.networks import published, theta
-from rijksnet.params import Params
 from rijksnet.paths import RUNS, RecordPaths
 from rijksnet.serving.classifier import Classifier
 from rijksnet.stages.card import card
 from rijksnet.tracking import record, registry, stores
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

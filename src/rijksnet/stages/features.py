@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rijksnet import paths, protocol
 from rijksnet.data.labelled import open_pixels
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network, check_input_size, input_size, parameter_count
-from rijksnet.params import Params, Statistics
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.training import compute
 from rijksnet.training.features import DESCRIPTION, Description, extract, features_file, write_description
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params, Statistics
 
 
 def features(

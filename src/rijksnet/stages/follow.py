@@ -5,14 +5,17 @@ from __future__ import annotations
 import select
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import TrackingError
-from rijksnet.params import Params
 from rijksnet.tracking import mlflow_store, record, stores
 from rijksnet.tracking.live import Live
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 #: Seconds between two looks at the history.
 PERIOD_S = 2.0

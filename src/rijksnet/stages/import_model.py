@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +13,10 @@ from rijksnet import paths
 from rijksnet.errors import ParamsError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.networks import theta
-from rijksnet.params import Params
 from rijksnet.tracking import address, registry, stores
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -8,32 +8,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from torch import Tensor, nn
 
 from rijksnet import paths, protocol
-from rijksnet.data.labelled import LabelledRows
-from rijksnet.data.subsets import Splits, at
+from rijksnet.data.subsets import at
 from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
-from rijksnet.networks.weights import Ancestry, Design
-from rijksnet.params import Params
-from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages import results
 from rijksnet.tracking import lineage, record
-from rijksnet.tracking.live import Follower, Live, followed
+from rijksnet.tracking.live import Live, followed
 from rijksnet.training import checkpoint, compute, soundness
-from rijksnet.training.epoch import Epoch
 from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
 from rijksnet.training.multi_task import blocks, joined
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from rijksnet.data.labelled import LabelledRows
+    from rijksnet.data.subsets import Splits
+    from rijksnet.networks.weights import Ancestry, Design
+    from rijksnet.params import Params
+    from rijksnet.paths import RecordPaths, RunKey
+    from rijksnet.tracking.live import Follower
+    from rijksnet.training.epoch import Epoch
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rijksnet.data.subsets import trained_on_together
-from rijksnet.params import Params, Strategy
 from rijksnet.paths import RunKey
 from rijksnet.stages import train
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params, Strategy
 
 
 def multi_task(params: Params, architecture: str) -> None:

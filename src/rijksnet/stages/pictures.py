@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from rijksnet import protocol
 from rijksnet.analysis import calibration, figures, metrics, tables
 from rijksnet.analysis.runs import load_run
-from rijksnet.paths import RecordPaths
-from rijksnet.tracking import record
 from rijksnet.tracking.logged_model import save_model
 
 if TYPE_CHECKING:  # processes that draw have no use for MLflow
+    from rijksnet.paths import RecordPaths
+    from rijksnet.tracking import record
     from rijksnet.tracking.mlflow_store import Pictures
 
 #: From this many runs on, processes that draw save more than their start costs.

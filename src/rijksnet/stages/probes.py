@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from rijksnet import paths, protocol
 from rijksnet.analysis import figures
@@ -20,7 +18,6 @@ from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.initialisation import initialise_he_uniform
-from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
@@ -30,7 +27,14 @@ from rijksnet.training import compute
 from rijksnet.training import probes as probing
 from rijksnet.training.compute import Compute
 from rijksnet.training.loop import Examples, predict
-from rijksnet.training.probes import Depth, Probes
+from rijksnet.training.probes import Probes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from rijksnet.params import Params
+    from rijksnet.training.probes import Depth
 
 Splits = dict[str, labelled.LabelledRows]
 Scale = Literal["unit", "pretrained"]

@@ -11,18 +11,22 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rijksnet.analysis.promotion import MARGIN, Judgement, judge
-from rijksnet.analysis.runs import RunResult, load_run
+from rijksnet.analysis.runs import load_run
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.params import Params
 from rijksnet.tracking import pins, record, registry, stores
-from rijksnet.tracking.stores import Store, pages
+from rijksnet.tracking.stores import pages
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.params import Params
+    from rijksnet.tracking.stores import Store
 
 #: The registered models of this project; a server may hold other people's.
 OURS = "name LIKE 'rijksnet-%'"

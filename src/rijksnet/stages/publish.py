@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,14 +18,16 @@ from rich.markup import escape
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.exploration.verdict import verdict
 from rijksnet.files import replacing
-from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.stages.card import card
 from rijksnet.stages.pictures import pictures
 from rijksnet.tracking import address, lineage, mlflow_store, pins, record, registry, stores, studies, study_record
-from rijksnet.tracking.mlflow_store import Outcome
-from rijksnet.tracking.stores import Store
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+    from rijksnet.tracking.mlflow_store import Outcome
+    from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

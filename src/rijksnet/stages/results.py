@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rijksnet import protocol
 from rijksnet.analysis import metrics
 from rijksnet.data import labelled
-from rijksnet.data.labelled import LabelledRows
-from rijksnet.networks.weights import Ancestry
-from rijksnet.params import Params, Strategy
-from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import record
+
+if TYPE_CHECKING:
+    from rijksnet.data.labelled import LabelledRows
+    from rijksnet.networks.weights import Ancestry
+    from rijksnet.params import Params, Strategy
+    from rijksnet.paths import RecordPaths, RunKey
 
 
 def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows], input_size: int) -> dict[str, Any]:

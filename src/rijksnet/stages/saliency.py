@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from rijksnet.analysis.saliency import faithfulness
 from rijksnet.analysis.saliency.attributions import METHODS, TITLES
 from rijksnet.analysis.saliency.gallery import Seen, gallery
-from rijksnet.analysis.saliency.shift import Shift, between_images, shift
+from rijksnet.analysis.saliency.shift import between_images, shift
 from rijksnet.analysis.significance import mean_interval
 from rijksnet.data import labelled
-from rijksnet.data.labelled import LabelledRows
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
-from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.protocol import TEST
@@ -28,6 +25,13 @@ from rijksnet.serving.classifier import Classifier
 from rijksnet.stages import findings
 from rijksnet.tracking import lineage, record
 from rijksnet.training import compute
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.analysis.saliency.shift import Shift
+    from rijksnet.data.labelled import LabelledRows
+    from rijksnet.params import Params
 
 #: What the weights are called in a gallery.
 NAMES = {"imagenet": "θ", "tuned": "θ̂"}

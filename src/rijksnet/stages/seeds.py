@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rijksnet.errors import ParamsError
-from rijksnet.params import Initialisation, Params
 from rijksnet.paths import RunKey
 from rijksnet.stages import train
+
+if TYPE_CHECKING:
+    from rijksnet.params import Initialisation, Params
 
 
 def seeds(params: Params, collection: str, challenge: str, architecture: str, seed: int) -> None:

@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.params import Params
 from rijksnet.paths import RUNS
 from rijksnet.stages import check, publish
 from rijksnet.tracking import address, record, stores
-from rijksnet.tracking.stores import Store
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+    from rijksnet.tracking.stores import Store
 
 #: What DVC says of a stage that always runs, beside what has changed of it.
 ALWAYS = "always changed"

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
 from rijksnet.stages.card import card
 from rijksnet.stages.publish import publish_records
 from rijksnet.tracking import address, pins, record, registry, stores
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

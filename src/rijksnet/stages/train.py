@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from rijksnet import paths, protocol
 from rijksnet.data import labelled
-from rijksnet.data.subsets import Splits
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.batch_norm import set_momentum
 from rijksnet.networks.initialisation import initialise_he_uniform, initialise_softmax
-from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.stages.job import Job, Task, carry_out
 from rijksnet.training.features import features_file, read_description
 from rijksnet.training.multi_task import blocks, softmax_of
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from rijksnet.data.subsets import Splits
     from rijksnet.networks.architectures import Network
+    from rijksnet.params import Params
 
 
 def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> None:

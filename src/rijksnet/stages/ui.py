@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from rijksnet.errors import TrackingError
-from rijksnet.params import Params
 from rijksnet.tracking import address, stores, views
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
 
 #: Seconds that a server may take until it answers: ten times what two slow cores need.
 PATIENCE_S = 120.0

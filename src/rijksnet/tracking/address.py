@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from rijksnet.errors import TrackingError
-from rijksnet.params import Tracking
+
+if TYPE_CHECKING:
+    from rijksnet.params import Tracking
 
 #: Below a project, the copies in which DVC tries experiments (`dvc exp run --temp`, `--queue`).
 TRIED = (".dvc", "tmp", "exps")

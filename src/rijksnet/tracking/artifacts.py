@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rijksnet.files import sha256_of
-from rijksnet.tracking.stores import Store
+
+if TYPE_CHECKING:
+    from rijksnet.tracking.stores import Store
 
 #: {path: sha256} of all artifacts that were written together with it.
 LIST = "artifacts.json"

@@ -6,9 +6,13 @@ import shutil
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from rijksnet.paths import RecordPaths
-from rijksnet.tracking import code, record
+from rijksnet.tracking import code
+
+if TYPE_CHECKING:
+    from rijksnet.paths import RecordPaths
+    from rijksnet.tracking import record
 
 REQUIREMENTS = (
     "torch",

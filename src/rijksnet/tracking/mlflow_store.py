@@ -11,18 +11,22 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from rijksnet.files import sha256_of
-from rijksnet.paths import RecordPaths, RunKey
+from rijksnet.paths import RecordPaths
 from rijksnet.tracking import artifacts, record, views
-from rijksnet.tracking.lineage import StageLineage
-from rijksnet.tracking.live import Live
-from rijksnet.tracking.stores import Store, experiment_name
+from rijksnet.tracking.stores import experiment_name
 from rijksnet.tracking.views import CURRENT
-from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from rijksnet.paths import RunKey
+    from rijksnet.tracking.lineage import StageLineage
+    from rijksnet.tracking.live import Live
+    from rijksnet.tracking.stores import Store
+    from rijksnet.training.epoch import Epoch
 
 Pictures = Callable[[RecordPaths, record.Run, Path], None]
 Outcome = Literal["added", "completed", "mended", "present"]

@@ -6,14 +6,16 @@ import itertools
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rijksnet import paths
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing
-from rijksnet.params import Challenge, Params
 from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.tracking import record
+
+if TYPE_CHECKING:
+    from rijksnet.params import Challenge, Params
 
 By = Literal["pipeline", "person"]
 

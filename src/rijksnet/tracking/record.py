@@ -12,17 +12,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from rijksnet.errors import RecordError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import RUNS, RecordPaths, RunKey
 from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
-from rijksnet.paths import RecordPaths
 from rijksnet.tracking import address, record
 from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
-from rijksnet.tracking.pins import By, Pin, SourceModel, model_of, settings_of, weights_of
-from rijksnet.tracking.stores import Store, pages
+from rijksnet.tracking.pins import Pin, model_of, settings_of, weights_of
+from rijksnet.tracking.stores import pages
+
+if TYPE_CHECKING:
+    from rijksnet.paths import RecordPaths
+    from rijksnet.tracking.pins import By, SourceModel
+    from rijksnet.tracking.stores import Store
 
 CHAMPION = "champion"
 

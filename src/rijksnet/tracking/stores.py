@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -24,9 +24,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import TrackingError
-from rijksnet.params import Tracking
-from rijksnet.paths import RunKey
 from rijksnet.tracking import address, views
+
+if TYPE_CHECKING:
+    from rijksnet.params import Tracking
+    from rijksnet.paths import RunKey
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

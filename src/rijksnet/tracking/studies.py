@@ -6,13 +6,17 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rijksnet.paths import RecordPaths, StudyPaths
+from rijksnet.paths import RecordPaths
 from rijksnet.tracking import artifacts, mlflow_store, study_record, views
-from rijksnet.tracking.mlflow_store import Outcome
-from rijksnet.tracking.stores import Store, studies_name
-from rijksnet.tracking.study_record import Study, Trial
+from rijksnet.tracking.stores import studies_name
+
+if TYPE_CHECKING:
+    from rijksnet.paths import StudyPaths
+    from rijksnet.tracking.mlflow_store import Outcome
+    from rijksnet.tracking.stores import Store
+    from rijksnet.tracking.study_record import Study, Trial
 
 PARENT = "mlflow.parentRunId"
 

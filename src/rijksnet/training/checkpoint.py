@@ -6,13 +6,15 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
 from rijksnet.files import replacing
 from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass

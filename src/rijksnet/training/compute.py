@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from rijksnet.errors import ParamsError
-from rijksnet.params import Training
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rijksnet.params import Training
 
 #: Fewer values than this are trained by one thread: several would wait for each other longer than they work.
 FEW_PARAMETERS = 100_000

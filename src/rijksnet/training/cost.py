@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import nn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
 
 #: Images of the measured batch: batch normalisation needs more than one.
 MEASURED = 2

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rijksnet.errors import RecordError, WeightsError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
-from rijksnet.params import Statistics
 from rijksnet.protocol import BATCH_SIZE
-from rijksnet.training.compute import Compute
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from numpy.typing import NDArray
+
     from rijksnet.networks.architectures import Network
+    from rijksnet.params import Statistics
+    from rijksnet.training.compute import Compute
 
 
 DESCRIPTION = "network.json"

@@ -10,18 +10,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
-from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
-from rijksnet.training.loop import Examples, batches_of
+from rijksnet.training.loop import batches_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rijksnet.training.compute import Compute
+    from rijksnet.training.loop import Examples
 
 #: Weights of layers that train side by side: more gain nothing and take memory, four float32 values for each.
 AT_ONCE = 20_000_000

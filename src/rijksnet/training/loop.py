@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
-from rijksnet.training.compute import Compute
 from rijksnet.training.epoch import Epoch
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
     from rijksnet.networks.architectures import Network
+    from rijksnet.training.compute import Compute
 
 OptimiserType = TypeVar("OptimiserType", bound=torch.optim.Optimizer)
 

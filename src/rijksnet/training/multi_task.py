@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from rijksnet.data.labelled import LabelledRows
 from rijksnet.networks.weights import SOFTMAX
 from rijksnet.training.loop import UNLABELLED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from rijksnet.data.labelled import LabelledRows
 
 
 def blocks(classes: Sequence[int]) -> Iterator[slice]:

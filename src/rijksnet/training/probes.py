@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.training.classifiers import Standardisation
-from rijksnet.training.compute import Compute, threads_for
-from rijksnet.training.epoch import Epoch
+from rijksnet.training.compute import threads_for
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, fit_tasks, load, make_optimiser
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from rijksnet.networks.architectures import Network
+    from rijksnet.training.compute import Compute
+    from rijksnet.training.epoch import Epoch
 
 #: What the last depth is called where it is no map of its own but what the classifier sees of the deepest one.
 FEATURES = "features"

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
 
-from rijksnet import protocol
 from rijksnet.networks.batch_norm import batch_norms
-from rijksnet.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from rijksnet import protocol
+    from rijksnet.training.epoch import Epoch
 
 #: Training images, at most, that are classified again after training.
 SAMPLE = 1000

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Between these the temperature is sought. Logits that are all right have no best one: the lower, the better.
 TEMPERATURES = (0.01, 100.0)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rijksnet.collection_params import CREATOR_RULES, Cleaning
-from rijksnet.collections.cleaning import ORDER, Change, clean
+from rijksnet.collections.catalogue import Change
+from rijksnet.collections.cleaning import ORDER, clean
 from rijksnet.collections.cleaning.names import names, unnamed
 from rijksnet.collections.cleaning.roles import maker_of, roles
 from rijksnet.collections.cleaning.values import FIELDS, fold, spelling, tidy

@@ -31,6 +31,32 @@ def test_the_report_depends_on_figures_and_not_on_the_loop() -> None:
     assert "training/loop.py" not in found
 
 
+def modules(group: str) -> set[str]:
+    return {line.split()[1].removeprefix("rijksnet/") for line in code.manifest(group).splitlines()}
+
+
+def test_what_parameters_may_be_re_runs_nothing() -> None:
+    """Their values are parameters of the stages. Only the defaults of a collection are read from the module."""
+    assert not [group for group in code.ENTRY_POINTS if "params.py" in modules(group)]
+    assert {group for group in code.ENTRY_POINTS if "collection_params.py" in modules(group)} == {
+        "catalogue",
+        "explore",
+    }
+
+
+def test_what_computes_nothing_is_left_out_and_takes_nothing_with_it() -> None:
+    left_out = {code.file_of(module) for module in code.COMPUTE_NOTHING}
+    reached = {
+        group: set().union(*(code.closure(module) for module in entries))
+        for group, entries in code.ENTRY_POINTS.items()
+    }
+    assert left_out <= set().union(*reached.values())  # each runs somewhere, or it need not be named
+    kept = set().union(*map(modules, code.ENTRY_POINTS))
+    missing = {file.relative_to(code.PACKAGE).as_posix() for file in set().union(*reached.values()) - left_out} - kept
+    assert missing == set()
+    assert {"errors.py", "progress.py", "tracking/lineage.py", "tracking/live.py"}.isdisjoint(kept)
+
+
 @pytest.mark.parametrize("group", code.ENTRY_POINTS)
 def test_every_group_has_a_closure(group: str) -> None:
     for module in code.ENTRY_POINTS[group]:
@@ -87,14 +113,15 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     def write(name: str, text: str) -> None:
         (tmp_path / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "toy" / name).write_text(text, encoding="utf-8")
-        code.imports.cache_clear()
+        code._imports.cache_clear()
 
     for name, text in TOY.items():
         write(name, text)
     monkeypatch.setattr(code, "PACKAGE", tmp_path / "toy")
     monkeypatch.setattr(code, "ENTRY_POINTS", {"group": ["toy.entry"], "other": ["toy.unused"]})
+    monkeypatch.syspath_prepend(tmp_path)
     yield write
-    code.imports.cache_clear()
+    code._imports.cache_clear()
 
 
 def test_imports_are_followed_wherever_they_stand(write: Write) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rijksnet.analysis.audit.facts import Audit
 from rijksnet.analysis.audit.gathering import gather
 from rijksnet.analysis.audit.text import render
 from rijksnet.files import replacing
-from rijksnet.paths import CollectionPaths
+
+if TYPE_CHECKING:
+    from rijksnet.paths import CollectionPaths
 
 __all__ = ["Audit", "render", "write_audit"]
 

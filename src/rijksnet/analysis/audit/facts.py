@@ -7,17 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from rijksnet.analysis.audit.pairs import Duplicates
-from rijksnet.collections.cleaning import Change
+from rijksnet.collections.catalogue import Change
 from rijksnet.data.splits import COLUMN_OF
-from rijksnet.params import Challenge
 from rijksnet.protocol import label_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rijksnet.analysis.audit.pairs import Duplicates
+    from rijksnet.params import Challenge
 
 #: What is counted: values, or pairs of them.
 T = TypeVar("T", str, tuple[str, str])
@@ -195,7 +198,7 @@ def left_out(rows: Iterable[Mapping[str, str]]) -> tuple[LeftOut, ...]:
 
 
 def cleaned(rows: Iterable[Mapping[str, str]]) -> tuple[Cleaned, ...]:
-    """What each rule changed, from the rows of cleaning.csv (see `rijksnet.collections.cleaning.Change`)."""
+    """What each rule changed, from the rows of cleaning.csv (see `rijksnet.collections.catalogue.Change`)."""
     changes: dict[tuple[str, str], list[Change]] = {}
     for row in rows:
         change = Change(row["field"], row["rule"], row["before"], row["after"], int(row["objects"]))

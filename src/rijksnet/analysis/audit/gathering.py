@@ -6,22 +6,27 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rijksnet.analysis.audit import facts
-from rijksnet.analysis.audit.facts import Audit, ChallengeFacts, SplitFacts
-from rijksnet.analysis.audit.pairs import Duplicates, Known, duplicates
+from rijksnet.analysis.audit.facts import Audit
+from rijksnet.analysis.audit.pairs import Known, duplicates
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.data.duplicates import near_duplicates
 from rijksnet.data.labelled import pairs_of, read_images
 from rijksnet.data.splits import COLUMN_OF, drawn_split
 from rijksnet.errors import SplitError
-from rijksnet.params import Challenge
-from rijksnet.paths import CollectionPaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rijksnet.analysis.audit.facts import ChallengeFacts, SplitFacts
+    from rijksnet.analysis.audit.pairs import Duplicates
+    from rijksnet.params import Challenge
+    from rijksnet.paths import CollectionPaths
 
 #: Seed of the split that is drawn where a collection has none.
 SEED = 0

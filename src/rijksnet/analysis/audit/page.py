@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from rijksnet.analysis import html
 from rijksnet.analysis.audit import plot, words
-from rijksnet.analysis.audit.facts import BANDS, Audit, ChallengeFacts
-from rijksnet.analysis.audit.pairs import Pair
-from rijksnet.analysis.audit.pictures import Picture, Pictures
+from rijksnet.analysis.audit.facts import BANDS
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
+    from rijksnet.analysis.audit.pairs import Pair
+    from rijksnet.analysis.audit.pictures import Picture, Pictures
 
 TEMPLATE = "audit.html.j2"
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from rijksnet.data.duplicates import groups
-from rijksnet.params import Challenge
 from rijksnet.protocol import TEST, TRAIN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rijksnet.params import Challenge
 
 
 @dataclass(frozen=True)

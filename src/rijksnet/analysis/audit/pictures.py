@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,11 @@ from rijksnet.analysis import html
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.data.labelled import open_pixels, pairs_of, read_images
 from rijksnet.data.splits import COLUMN_OF
-from rijksnet.params import Challenge
-from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import label_of
+
+if TYPE_CHECKING:
+    from rijksnet.params import Challenge
+    from rijksnet.paths import CollectionPaths
 
 #: Longest side of a picture on the page, px, and its JPEG quality: about 4 KB each.
 SIDE, QUALITY = 128, 72

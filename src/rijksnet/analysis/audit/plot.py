@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import floor, log10, sqrt
+from typing import TYPE_CHECKING
 
-from rijksnet.analysis.audit.facts import BANDS, Band
+from rijksnet.analysis.audit.facts import BANDS
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.audit.facts import Band
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 70, 448, 26, 222

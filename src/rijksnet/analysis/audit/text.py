@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rijksnet.analysis.audit.facts import BANDS, Audit, ChallengeFacts
+from rijksnet.analysis.audit.facts import BANDS
 from rijksnet.analysis.audit.words import verdict
 from rijksnet.analysis.html import percent, some, thousands
 from rijksnet.analysis.layout import NOT_APPLICABLE, Grid
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
 
 #: Rights statements listed.
 STATEMENTS = 6

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
-from rijksnet.analysis.audit.pairs import PairCounts
 from rijksnet.analysis.html import percent, some
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
+    from rijksnet.analysis.audit.pairs import PairCounts
 
 #: Shares from which the verdict speaks of: a challenge's objects without a label or with several values; images and
 #: records left out; one class among the tested images.

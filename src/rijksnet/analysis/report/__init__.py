@@ -15,11 +15,13 @@ from rijksnet.analysis.curves import Curve, paper_curves, validation_curves
 from rijksnet.analysis.layout import strategy_of
 from rijksnet.analysis.report import page, text
 from rijksnet.analysis.report.results import Evidence, Results, gather, gather_evidence
-from rijksnet.analysis.runs import RunResult, source_keys, target_keys
-from rijksnet.params import Params
+from rijksnet.analysis.runs import source_keys, target_keys
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.params import Params
 
 __all__ = ["Evidence", "Results", "gather", "gather_evidence", "render_tables", "write_report"]
 

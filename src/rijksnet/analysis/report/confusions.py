@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from rijksnet.analysis.metrics import confusion_matrix
-from rijksnet.analysis.runs import RunResult
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rijksnet.analysis.runs import RunResult
 
 #: Worst classes listed; frequent mistakes shown, and pictures of each side of one.
 WORST, MISTAKES, EXAMPLES = 8, 3, 4

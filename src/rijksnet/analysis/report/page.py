@@ -5,23 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
 from rijksnet.analysis import figures, html, layout, side, tables
-from rijksnet.analysis.audit.pictures import Picture, Pictures
+from rijksnet.analysis.audit.pictures import Pictures
 from rijksnet.analysis.calibration import calibrate
-from rijksnet.analysis.claims import STATEMENTS, Verdict
+from rijksnet.analysis.claims import STATEMENTS
 from rijksnet.analysis.report import experiments, statistics, text, theta_hat
-from rijksnet.analysis.report.confusions import Confusions, Mistake
-from rijksnet.analysis.report.results import Evidence, Finding, Results
-from rijksnet.analysis.runs import SETTINGS, RunResult
+from rijksnet.analysis.runs import SETTINGS
 from rijksnet.analysis.scorecard import RULE
 from rijksnet.analysis.scorecard import summary as scorecard_summary
 from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST, VALIDATION
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.audit.pictures import Picture
+    from rijksnet.analysis.claims import Verdict
+    from rijksnet.analysis.report.confusions import Confusions, Mistake
+    from rijksnet.analysis.report.results import Evidence, Finding, Results
+    from rijksnet.analysis.runs import RunResult
 
 TEMPLATE = "report.html.j2"
 

@@ -6,18 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from rijksnet.analysis import challenge, seeds, tables
-from rijksnet.analysis.claims import Verdict, claims_of, judge
-from rijksnet.analysis.report.confusions import Confusions, confusions
+from rijksnet.analysis.claims import claims_of, judge
+from rijksnet.analysis.report.confusions import confusions
 from rijksnet.analysis.report.statistics import statistics
 from rijksnet.analysis.report.theta_hat import other_origins
 from rijksnet.analysis.runs import (
-    RunResult,
-    SplitSummary,
     all_keys,
     load_asked,
     read_splits,
@@ -27,8 +23,19 @@ from rijksnet.analysis.runs import (
 from rijksnet.analysis.scorecard import scorecard
 from rijksnet.analysis.side import side_claims
 from rijksnet.errors import RecordError
-from rijksnet.params import Params
-from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths, EvidencePaths, RunKey
+from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths, EvidencePaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rijksnet.analysis.claims import Verdict
+    from rijksnet.analysis.report.confusions import Confusions
+    from rijksnet.analysis.runs import (
+        RunResult,
+        SplitSummary,
+    )
+    from rijksnet.params import Params
+    from rijksnet.paths import RunKey
 
 
 @dataclass(frozen=True)

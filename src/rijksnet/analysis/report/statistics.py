@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rijksnet.analysis import tails
 from rijksnet.analysis.calibration import COVERAGES, calibrate, selective_accuracy
 from rijksnet.analysis.layout import NOT_APPLICABLE, Grid, Linked, strategy_of
-from rijksnet.analysis.runs import Predictions, RunResult
 from rijksnet.analysis.significance import wilson_interval
-from rijksnet.paths import CollectionPaths, RunKey, base_challenge
+from rijksnet.paths import CollectionPaths, base_challenge
 from rijksnet.progress import progress
 from rijksnet.protocol import TEST, VALIDATION
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import Predictions, RunResult
+    from rijksnet.paths import RunKey
 
 #: Accuracy of which classes, by how many training images they have; the last: none (`tails.RULES`).
 BANDS = tuple(rule.name for rule in tails.RULES)

@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rijksnet.analysis import challenge, layout, side
-from rijksnet.analysis.claims import LEVEL, OUTCOMES, STATEMENTS, Verdict, families
+from rijksnet.analysis.claims import LEVEL, OUTCOMES, STATEMENTS, families
 from rijksnet.analysis.report import theta_hat
-from rijksnet.analysis.report.results import Evidence, Results
 from rijksnet.analysis.runs import SETTINGS, source_keys, target_keys
 from rijksnet.analysis.scorecard import RULE
 from rijksnet.analysis.scorecard import summary as scorecard_summary
-from rijksnet.analysis.seeds import SeedDifference, SeedSpread
-from rijksnet.params import Params
-from rijksnet.paths import RunKey
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from rijksnet.analysis.claims import Verdict
+    from rijksnet.analysis.report.results import Evidence, Results
+    from rijksnet.analysis.seeds import SeedDifference, SeedSpread
+    from rijksnet.params import Params
+    from rijksnet.paths import RunKey
 
 CURVES = {"source": "validation_curves_source.png", "target": "validation_curves_target.png"}
 

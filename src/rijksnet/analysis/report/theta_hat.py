@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rijksnet.analysis.runs import RunResult
-from rijksnet.params import Params
 from rijksnet.paths import RecordPaths, RunKey, base_challenge
 from rijksnet.tracking import pins, record
+
+if TYPE_CHECKING:
+    from rijksnet.analysis.runs import RunResult
+    from rijksnet.params import Params
 
 EXPLAINED = "**θ̂ is not this project's own run** everywhere: Table 3 compares what it starts from."
 

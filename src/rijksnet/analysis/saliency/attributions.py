@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from rijksnet.analysis.saliency.trunk import trunk_of
 from rijksnet.analysis.saliency.visual_backprop import visual_backprop
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rijksnet.networks.architectures import Network
 
 #: Points on the way from black to the image at which gradients are taken.

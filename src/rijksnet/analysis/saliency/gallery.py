@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rijksnet.analysis.canvas import INK, MUTED, headline, new_figure, png
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Rows of a gallery; further objects are measured, not shown.
 ROWS = 8

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from rijksnet.analysis.saliency.trunk import Layer, observing, trunk_of
+from rijksnet.analysis.saliency.trunk import observing, trunk_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rijksnet.analysis.saliency.trunk import Layer
     from rijksnet.networks.architectures import Network
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rijksnet.collections.atelier.brushes import Pen, Points, blob, ellipse, rectangle, shade, star, turned
-from rijksnet.collections.atelier.subjects import Rng, Shape, etched, painted, sketched, within
+from rijksnet.collections.atelier.brushes import blob, ellipse, rectangle, shade, star, turned
+from rijksnet.collections.atelier.subjects import etched, painted, sketched, within
+
+if TYPE_CHECKING:
+    from rijksnet.collections.atelier.brushes import Pen, Points
+    from rijksnet.collections.atelier.subjects import Rng, Shape
 
 # --- types of object: what is drawn on the ground inside the outline -------------------------------------------------
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rijksnet.collections.atelier.brushes import Pen, Points, blob, ellipse, rectangle, star, turned, wavy
+from rijksnet.collections.atelier.brushes import Points, blob, ellipse, rectangle, star, turned, wavy
+
+if TYPE_CHECKING:
+    from rijksnet.collections.atelier.brushes import Pen
 
 #: A closed outline and its tone: 0 (light) to 3 (dark).
 Shape = tuple[Points, int]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rijksnet.collections.atelier.brushes import Colour, Ground
+from rijksnet.collections.atelier.brushes import Ground
 from rijksnet.collections.atelier.snapshots import SURFACES, THINGS
+
+if TYPE_CHECKING:
+    from rijksnet.collections.atelier.brushes import Colour
 
 # --- materials -----------------------------------------------------------------------------------------------------
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from rijksnet.collection_params import Cleaning, Rule
+from rijksnet.collection_params import Rule
+from rijksnet.collections.catalogue import Change
 from rijksnet.collections.cleaning.names import names, unnamed
 from rijksnet.collections.cleaning.roles import roles
 from rijksnet.collections.cleaning.values import FIELDS, Changes, Counts, spelling, tidy
 from rijksnet.collections.cleaning.vocabulary import read_vocabulary, vocabulary
-from rijksnet.collections.records import Record
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import Cleaning
+    from rijksnet.collections.records import Record
 
 #: The rules, in the order in which they run.
 ORDER: tuple[Rule, ...] = get_args(Rule)
@@ -36,17 +40,6 @@ _REWRITES: dict[str, Rewrite] = {
     "unnamed": unnamed,
     "spelling": spelling,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a rule did to a value: `after` is empty where it was dropped; `objects` is how many had it."""
-
-    field: str
-    rule: str
-    before: str
-    after: str
-    objects: int
 
 
 def clean(records: Sequence[Record], cleaning: Cleaning, raw: Path) -> tuple[list[Record], list[Change]]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from rijksnet.collections.cleaning.phrases import NOBODY, NOT_APPLICABLE, TRADES
-from rijksnet.collections.cleaning.values import Changes, Counts, best, words
+from rijksnet.collections.cleaning.values import best, words
+
+if TYPE_CHECKING:
+    from rijksnet.collections.cleaning.values import Changes, Counts
 
 _NUMERAL = re.compile(r"[ivx]+|[js]r\.?", re.IGNORECASE)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from rijksnet.collections.cleaning.phrases import INSCRIPTION, OTHER_HAND, OTHER_HAND_IN_BRACKETS, THIS_HAND, TRADES
-from rijksnet.collections.cleaning.values import Changes, Counts, words
+from rijksnet.collections.cleaning.values import words
+
+if TYPE_CHECKING:
+    from rijksnet.collections.cleaning.values import Changes, Counts
 
 _LONGEST = max(len(phrase.split()) for phrase in THIS_HAND | OTHER_HAND)
 _OWN_DESIGN = re.compile(

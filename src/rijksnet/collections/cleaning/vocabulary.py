@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rijksnet.collections.cleaning.values import FIELDS, Changes, Counts, fold, tidy
+from rijksnet.collections.cleaning.values import FIELDS, fold, tidy
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from rijksnet.collections.cleaning.values import Changes, Counts
 
 #: Materials: English, German, French and second Dutch terms, each with the Rijksmuseum's own term as its label.
 BUILT_IN = Path(__file__).parents[1] / "vocabulary.csv"

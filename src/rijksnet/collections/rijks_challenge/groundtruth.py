@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rijksnet.errors import CollectionError
 from rijksnet.protocol import SPLITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Fields of the struct `gt` that are read; the others are counts of these.
 FIELDS = ("set", "C", "Cnames", "T", "Tnames", "M", "Mnames", "Y")

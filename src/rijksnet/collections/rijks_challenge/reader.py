@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rijksnet.collection_params import RijksChallengeCollection
 from rijksnet.collections.records import Extent, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.rijks_challenge import archive, groundtruth, join
-from rijksnet.collections.rijks_challenge.archive import Description, Image, Stem
-from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
+from rijksnet.collections.rijks_challenge.archive import Description, Image
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from rijksnet.collection_params import RijksChallengeCollection
+    from rijksnet.collections.rijks_challenge.archive import Stem
+    from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
 
 #: Where the pixels of labels without images lie.
 NOWHERE = Extent("", 0, 0)

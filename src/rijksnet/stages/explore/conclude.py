@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
@@ -15,19 +15,24 @@ from filelock import FileLock
 from rijksnet import protocol
 from rijksnet.analysis.runs import load_run
 from rijksnet.analysis.significance import paired_test
-from rijksnet.data import labelled
 from rijksnet.errors import ExplorationError, RecordError
 from rijksnet.exploration import adopt, plots, selection
-from rijksnet.exploration.board import Attempt, Board, is_over, latest
-from rijksnet.exploration.space import Choice, suggest
+from rijksnet.exploration.board import is_over, latest
+from rijksnet.exploration.space import suggest
 from rijksnet.files import replacing
-from rijksnet.paths import PARAMS, RecordPaths, StudyPaths
+from rijksnet.paths import PARAMS, StudyPaths
 from rijksnet.protocol import VALIDATION
 from rijksnet.stages import job, results
-from rijksnet.stages.explore.trials import Subject
 from rijksnet.tracking import lineage, record, study_record
 from rijksnet.tracking.study_record import Study, Trial
 from rijksnet.training.cost import network_cost, softmax_cost
+
+if TYPE_CHECKING:
+    from rijksnet.data import labelled
+    from rijksnet.exploration.board import Attempt, Board
+    from rijksnet.exploration.space import Choice
+    from rijksnet.paths import RecordPaths
+    from rijksnet.stages.explore.trials import Subject
 
 #: Attributes of a study: the trials for which the test split was opened, and the digests of the records of the two.
 OPENED, RECORDS = "test_split_opened_for", "records"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from rijksnet.exploration import selection
-from rijksnet.exploration.board import Attempt
-from rijksnet.progress import Report, new_bars, progress
+from rijksnet.progress import new_bars, progress
+
+if TYPE_CHECKING:
+    from rijksnet.exploration.board import Attempt
+    from rijksnet.progress import Report
 
 SHOWN = 8
 

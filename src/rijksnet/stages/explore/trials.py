@@ -7,31 +7,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from filelock import FileLock
-from optuna.trial import Trial
-from torch import Tensor
 
 from rijksnet import paths, protocol
-from rijksnet.data.subsets import Splits
 from rijksnet.errors import RecordError, TrainingError, WeightsError
 from rijksnet.exploration import storage
-from rijksnet.exploration.board import Board
-from rijksnet.exploration.outcome import How, Outcome, tested_epoch
-from rijksnet.exploration.space import Choice, suggest, unexplored, with_choice
-from rijksnet.exploration_params import ExploredStrategy
-from rijksnet.params import Params
-from rijksnet.paths import RunKey
+from rijksnet.exploration.outcome import Outcome, tested_epoch
+from rijksnet.exploration.space import suggest, unexplored, with_choice
 from rijksnet.stages import train
-from rijksnet.stages.job import Job
 from rijksnet.training import compute
 from rijksnet.training.cost import network_cost, softmax_cost
-from rijksnet.training.epoch import Epoch
 from rijksnet.training.features import read_description
-from rijksnet.training.heads import Head, fit_heads
+from rijksnet.training.heads import fit_heads
 from rijksnet.training.loop import fit, make_optimiser, predict
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+    from torch import Tensor
+
+    from rijksnet.data.subsets import Splits
+    from rijksnet.exploration.board import Board
+    from rijksnet.exploration.outcome import How
+    from rijksnet.exploration.space import Choice
+    from rijksnet.exploration_params import ExploredStrategy
+    from rijksnet.params import Params
+    from rijksnet.paths import RunKey
+    from rijksnet.stages.job import Job
+    from rijksnet.training.epoch import Epoch
+    from rijksnet.training.heads import Head
 
 #: Softmax layers of one round: enough to train faster together, few enough for the sampler to learn between rounds.
 TOGETHER = 20

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from optuna.trial import Trial
 from rich.console import Console
 from rich.markup import escape
 
@@ -26,16 +25,21 @@ from rijksnet.errors import ExplorationError, TrackingError
 from rijksnet.exploration import adopt, verdict
 from rijksnet.exploration.board import Board, is_over
 from rijksnet.exploration.space import fixed_choice, unexplored
-from rijksnet.exploration_params import ExploredStrategy
 from rijksnet.files import sha256_of
-from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.stages import train
 from rijksnet.stages.explore import conclude, trials
-from rijksnet.stages.explore.display import Display, shown
+from rijksnet.stages.explore.display import shown
 from rijksnet.stages.explore.trials import Subject
 from rijksnet.tracking import lineage
-from rijksnet.tracking.study_record import Study
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from rijksnet.exploration_params import ExploredStrategy
+    from rijksnet.params import Params
+    from rijksnet.paths import RunKey
+    from rijksnet.stages.explore.display import Display
+    from rijksnet.tracking.study_record import Study
 
 #: Seconds between two looks at a study whose last trials other workers have.
 LOOK_S = 1.0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Group
+from typing import TYPE_CHECKING
 
-from rijksnet.params import Params
 from rijksnet.stages.trace.graph import Graph
 from rijksnet.stages.trace.render import render
 from rijksnet.stages.trace.resolve import resolve
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from rijksnet.params import Params
 
 
 def trace(params: Params, what: str) -> Group:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rijksnet.errors import RecordError
 from rijksnet.paths import CODE
 from rijksnet.tracking import lineage, record
-from rijksnet.tracking.lineage import StageLineage
+
+if TYPE_CHECKING:
+    from rijksnet.tracking.lineage import StageLineage
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
 from rijksnet.paths import PINS, RUNS, RecordPaths
 from rijksnet.stages import publish
-from rijksnet.stages.trace.graph import Graph, holds, is_code, records
-from rijksnet.stages.trace.resolve import Asked
+from rijksnet.stages.trace.graph import holds, is_code, records
 from rijksnet.tracking import lineage, record
 from rijksnet.tracking.pins import weights_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rijksnet.stages.trace.graph import Graph
+    from rijksnet.stages.trace.resolve import Asked
 
 #: Stages that read every run; to name them once is enough.
 OF_EVERYTHING = ("register", "champions", "publish", "report")

@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.params import Params
 from rijksnet.paths import RUNS, CollectionPaths, RecordPaths, base_challenge
 from rijksnet.stages.promotion import PROMOTION
-from rijksnet.stages.trace.graph import Graph, records
+from rijksnet.stages.trace.graph import records
 from rijksnet.tracking import address, record, registry, stores
 from rijksnet.tracking.pins import weights_of
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+    from rijksnet.stages.trace.graph import Graph
 
 ACCEPTED = (
     "a file or folder of the pipeline, an md5 or sha256, a run's key or folder, the id of an MLflow run, a model's "

@@ -1,0 +1,20 @@
+"""The stage that looks at a collection as it will be trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from rijksnet.analysis.audit import render, write_audit
+from rijksnet.paths import CollectionPaths
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+
+
+def audit(params: Params, collection: str) -> None:
+    """Write the audit, and say where it is."""
+    paths = CollectionPaths(collection)
+    Console().print(render(write_audit(paths, paths.audit)))
+    print(paths.audit / "audit.html")

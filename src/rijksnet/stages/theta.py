@@ -1,0 +1,30 @@
+"""The stages that take θ from elsewhere: from timm's hub, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rijksnet.errors import ParamsError
+from rijksnet.networks import theta
+from rijksnet.paths import imagenet_weights
+
+if TYPE_CHECKING:
+    from rijksnet.params import Params
+
+
+def download(architecture: str) -> None:
+    """Download θ as timm publishes it."""
+    theta.download(architecture, imagenet_weights(architecture))
+
+
+def import_weights(params: Params, architecture: str) -> None:
+    """Take θ from the file that imagenet.file names.
+
+    Raises:
+        ParamsError: it names none.
+    """
+    files = params.imagenet.file
+    if architecture not in files:
+        raise ParamsError(f"imagenet.file names no file for {architecture!r}; it has {sorted(files)}")
+    theta.import_file(architecture, Path(files[architecture]), imagenet_weights(architecture))
