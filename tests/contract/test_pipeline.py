@@ -40,8 +40,12 @@ def group_of(stage: dict[str, Any]) -> str | None:
 
 
 def command_imports(command: str) -> set[str]:
-    """What the function behind a command imports when it runs, itself or through a helper of the command line."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / "cli").glob("*.py"))]
+    """What the function behind a command imports when it runs, itself or through a helper of the command line.
+
+    But for what reads the parameters, whose values DVC knows.
+    """
+    files = sorted({*(PACKAGE / "cli").glob("*.py")} - {PACKAGE / "cli" / "app.py"})
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
     functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
     found: set[str] = set()
     waiting, seen = [command], set()
