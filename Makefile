@@ -14,7 +14,7 @@ reproduce: setup        ## set up, run the whole experiment on the miniature, pr
 	rijksnet tables
 
 test: setup             ## set up and run all tests
-	python -m pytest
+	python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 setup: .venv/ready      ## make .venv with every dependency at its locked version
 

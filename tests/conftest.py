@@ -30,6 +30,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 DEVICE = os.environ.get("RIJKSNET_TEST_DEVICE", "cpu")
 
 
+#: Tests that take a minute each and share what other processes made: each may run where there is room.
+ALONE = "tests/pipeline/test_lineage_repro.py"
+
+#: The files that take longest, in the order in which they should begin: a long one at the end would be waited for.
+FIRST = ("tests/pipeline/test_repro.py", "tests/integration/exploration/", "tests/unit/analysis/", ALONE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n`, a file's tests run in one process, with what they share; the longest files begin first."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.nodeid
+        return next((place for place, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+    items.sort(key=place)
+    for item in items:
+        if not item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
 @pytest.fixture
 def content() -> Content:
     """What a params file holds: three drawn collections, `test_resnet` at 32 px on `DEVICE`, a few epochs.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -90,11 +91,20 @@ def make_tiny(project: Project) -> None:
 
 
 @pytest.fixture(scope="session")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tiny project after its first `dvc repro`; tests change copies of it only, so that their order is free."""
-    project = checkout(tmp_path_factory.mktemp("projects") / "first")
-    make_tiny(project)
-    commit(project, "Tiny parameters")
-    project.repro()
-    commit(project, "Reproduced")
-    return project
+def reproduced(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The tiny project after its first `dvc repro`; tests change copies of it only, so that their order is free.
+
+    With `-n` the first process that needs it makes it for all.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = here if worker_id == "master" else here.parent
+    made = shared / "reproduced"
+    with FileLock(shared / "reproduced.lock"):
+        if not made.is_file():
+            project = checkout(shared / "first")
+            make_tiny(project)
+            commit(project, "Tiny parameters")
+            project.repro()
+            commit(project, "Reproduced")
+            made.touch()
+    return Project(shared / "first")
