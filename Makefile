@@ -19,7 +19,7 @@ test: setup             ## set up and run all tests
 setup: .venv/ready      ## make .venv with every dependency at its locked version
 
 .venv/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), f"RijksNet needs Python 3.11 or 3.12, not {sys.version}: set PYTHON"'
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 15), f"RijksNet needs Python 3.11 to 3.14, not {sys.version}: set PYTHON"'
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check $(UV)
 	uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.lock

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import rijksnet
 from rijksnet.analysis import metrics
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
@@ -58,6 +60,13 @@ def network(seed: int, scale: Literal["unit", "pretrained"] = "unit") -> Network
     made = Network(DESIGN, len(CLASSES), scale).eval()
     torch.nn.init.normal_(made.softmax.weight)
     return made
+
+
+def modules(*names: str) -> set[Path]:
+    """Files of the package by their paths in it, all of which are there: a test that forbids others forbids nothing."""
+    files = {Path(rijksnet.__file__).parent / name for name in names}
+    assert not [file for file in files if not file.is_file()]
+    return files
 
 
 def write_record(

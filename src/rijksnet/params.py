@@ -320,7 +320,7 @@ def load(path: Path) -> Params:
     from ruamel.yaml.error import YAMLError
 
     if not path.is_file():
-        raise ParamsError(f"{path} is not a file: run from the project root, or name a params file with --params")
+        raise ParamsError(f"{path} is not a file: run from the project root; conf/ has others to copy there")
     try:
         content: Any = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except YAMLError as error:

@@ -1,4 +1,4 @@
-"""Accuracy, F1 and their kin in numpy alone: training calls them every epoch, and importing sklearn costs seconds.
+"""Accuracy, F1 and their kin in numpy alone: every training ends with them, and importing sklearn costs a second.
 
 Throughout, `probabilities` is float32 of shape (N, Q) in [0, 1], a row an image; `labels` and `predicted` are
 integers of shape (N,) in [0, Q). N is at least 1.

@@ -18,7 +18,7 @@ from rijksnet.data.labelled import digest, load, pairs_of, read_images
 from rijksnet.data.official import creator_class, kept_classes, kept_creators
 from rijksnet.errors import SplitError
 from rijksnet.files import replacing, replacing_folder
-from rijksnet.protocol import REST, SPLITS, TEST, classes_in_all_splits, label_of, split_sizes
+from rijksnet.protocol import REST, SPLITS, TEST, TRAIN, classes_in_all_splits, label_of, split_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,17 +282,18 @@ def summarise(everything: pd.DataFrame, kept: pd.DataFrame) -> dict[str, Any]:
 
     `labelled` and `kept`: numbers of objects, images and classes before and after the rule that a class must occur
     in every split (the paper's N_t and Q_t); `splits`: those of each split; `class_names`, sorted; `removed_classes`:
-    their numbers of objects; `majority`: the most frequent class of the test split and its share of the images, which
-    is the accuracy of always guessing it.
+    their numbers of objects; `majority`: the most frequent class of the training split, of equals the first, and its
+    share of the test images, which is the accuracy of always guessing it.
     """
     classes = sorted(kept["label"].unique())
     removed = everything[~everything["label"].isin(classes)].groupby("label")["object_id"].nunique()
-    test = kept.loc[kept["split"] == TEST, "label"].value_counts(normalize=True).sort_index()
+    train, test = (kept.loc[kept["split"] == split, "label"] for split in (TRAIN, TEST))
+    majority = train.value_counts().sort_index().idxmax()
     return {
         "labelled": _counts(everything),
         "kept": _counts(kept),
         "splits": {split: _counts(kept[kept["split"] == split]) for split in SPLITS},
-        "majority": {"class": test.idxmax(), "share": float(test.max())},
+        "majority": {"class": majority, "share": float((test == majority).mean())},
         "class_names": classes,
         "removed_classes": {label: int(n) for label, n in removed.sort_index().items()},
     }

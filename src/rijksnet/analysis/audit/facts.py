@@ -124,7 +124,7 @@ class SplitFacts:
 
     `drawn`: made here, by the paper's rule with seed 0, because the collection has no split of its own. `labelled`,
     `kept` and `splits` count objects, images and classes; `removed_classes` says how many objects each had; `majority`
-    is the accuracy of always answering the most frequent class of the test split, `majority_class`.
+    is the accuracy of always answering the most frequent class of the training split, `majority_class`.
     """
 
     rule: str
