@@ -2,9 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(shell sed -n 's/^uv==\([0-9.]*\).*/uv==\1/p' requirements.lock)
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help reproduce test setup lint lock ui benchmarks clean
+.PHONY: help reproduce test check setup lint lock ui benchmarks clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -14,7 +15,11 @@ reproduce: setup        ## set up, run the whole experiment on the miniature, pr
 	rijksnet tables
 
 test: setup             ## set up and run all tests
-	python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	python -m pytest $(SIDE_BY_SIDE)
+
+check: setup            ## lint, types, contract tests, and unit tests of what was changed
+	ruff check . && ruff format --check . && mypy
+	python -m pytest $(SIDE_BY_SIDE) -q tests/contract $$(python tests/changed.py)
 
 setup: .venv/ready      ## make .venv with every dependency at its locked version
 

@@ -1,34 +1,42 @@
-"""Write the tables of README.md that the code settles; a test says when they have drifted: python docs/generate.py"""
+"""Write the tables of the docs that the code settles; a test says when they have drifted: python docs/generate.py"""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from rijksnet.collection_params import AnyCollection
 from rijksnet.params import Params
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 
 
-def tables() -> dict[str, str]:
-    """The generated parts, by the name in their markers."""
-    return {"stages": stages_table(), "params": params_table()}
+def tables() -> dict[Path, dict[str, Callable[[], str]]]:
+    """The generated parts of each page, by the name in their markers."""
+    readers = {f"reader {reader_of(model)}": own_keys(model) for model in AnyCollection.__subclasses__()}
+    return {
+        DOCS / "pipeline.md": {"stages": stages_table},
+        DOCS / "parameters.md": {"params": params_table, "every reader": every_reader_table, **readers},
+    }
 
 
-def with_tables(text: str) -> str:
-    """A text with what stands between `<!-- name -->` and `<!-- end name -->` written anew."""
-    for name, table in tables().items():
+def with_tables(page: Path) -> str:
+    """A page with what stands between `<!-- name -->` and `<!-- end name -->` written anew."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables()[page].items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
-        text, found = re.subn(pattern, lambda match, table=table: match[1] + table + match[2], text, flags=re.S)
+        text, found = re.subn(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.S)
         if found != 1:
-            raise SystemExit(f"{README} should have one pair of markers for {name!r}; it has {found}")
+            raise SystemExit(f"{page} should have one pair of markers for {name!r}; it has {found}")
     return text
 
 
@@ -54,14 +62,34 @@ def command_docs() -> dict[str, str]:
 
 
 def params_table() -> str:
-    return "\n".join(["| key | values | meaning |", "|---|---|---|", *rows("", Params)]) + "\n"
+    """All keys but the collections'."""
+    return table_of(rows("", Params, without={"collections"}))
 
 
-def rows(prefix: str, model: type[BaseModel]) -> list[str]:
+def every_reader_table() -> str:
+    return table_of(rows("", AnyCollection))
+
+
+def reader_of(model: type[BaseModel]) -> str:
+    (name,) = get_args(model.model_fields["reader"].annotation)
+    return str(name)
+
+
+def own_keys(model: type[BaseModel]) -> Callable[[], str]:
+    """The keys of one reader's collections alone."""
+    return lambda: table_of(rows("", model, without={*AnyCollection.model_fields}))
+
+
+def table_of(lines: list[str]) -> str:
+    return "\n".join(["| key | values | meaning |", "|---|---|---|", *lines]) + "\n"
+
+
+def rows(prefix: str, model: type[BaseModel], without: set[str] = frozenset()) -> list[str]:
     lines = []
     for name, field in model.model_fields.items():
-        if field.description:
-            lines.append(f"| `{prefix}{name}` | {values_of(field)} | {field.description} |")
+        if name in without:
+            continue
+        lines.append(f"| `{prefix}{name}` | {values_of(field)} | {field.description} |")
         for one in models_in(field.annotation):
             inner = f"{prefix}{name}.<name>." if get_origin(field.annotation) is dict else f"{prefix}{name}."
             lines += rows(inner, one)
@@ -76,25 +104,27 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def values_of(field: Any) -> str:
     """The choices or the type of a field, as a person would write it."""
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        return "section"
-    annotation = str(field.annotation)
-    choices = re.findall(r"'(\w+)'", annotation)
-    if "Literal" in annotation and choices:
-        before = "number, " if "int" in annotation else "list of " if get_origin(field.annotation) is list else ""
-        return before + ", ".join(f"`{choice}`" for choice in choices)
-    words = {"str": "text", "int": "whole number", "float": "number"}
-    if get_origin(field.annotation) is list:
-        return "list"
-    if get_origin(field.annotation) is dict:
+    annotation, parts = field.annotation, get_args(field.annotation)
+    optional = " or null" if NoneType in parts else ""
+    if get_origin(annotation) is dict:
         return "by name"
-    if field.annotation in (str, int, float):
-        return words[field.annotation.__name__]
-    return "text or null"
+    if models_in(annotation):
+        return "section" + optional
+    choices = re.findall(r"'(\w+)'", str(annotation))
+    if choices:
+        before = "number, " if "int" in str(annotation) else "list of " if get_origin(annotation) is list else ""
+        return before + ", ".join(f"`{choice}`" for choice in choices)
+    if get_origin(annotation) is list:
+        return "list"
+    words = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+    (kind,) = {annotation, *parts} & set(words)
+    return words[kind] + optional
 
 
 if __name__ == "__main__":
-    written = with_tables(README.read_text(encoding="utf-8"))
-    if "--check" in sys.argv and written != README.read_text(encoding="utf-8"):
-        raise SystemExit("README.md has drifted: run `python docs/generate.py`")
-    README.write_text(written, encoding="utf-8")
+    written = {page: with_tables(page) for page in tables()}
+    drifted = [page.name for page, text in written.items() if text != page.read_text(encoding="utf-8")]
+    if "--check" in sys.argv and drifted:
+        raise SystemExit(f"{', '.join(drifted)} drifted: run `python docs/generate.py`")
+    for page, text in written.items():
+        page.write_text(text, encoding="utf-8")

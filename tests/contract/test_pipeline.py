@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -236,7 +234,3 @@ def test_parameters_that_dvc_watches_exist() -> None:
             for part in key.split("."):
                 assert part in value, f"{name} watches {key}"
                 value = value[part]
-
-
-def test_the_tables_of_the_readme_are_the_code_s() -> None:
-    subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], check=True)

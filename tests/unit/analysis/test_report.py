@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+import synthetic
 from rijksnet.analysis.report import gather, render_tables, write_report
 from rijksnet.analysis.report.text import headline, summary
 from rijksnet.analysis.runs import all_keys, source_keys, target_keys
@@ -22,28 +23,39 @@ ACCURACY = {"scratch": 0.2, "off_the_shelf": 0.4, "fine_tuning": 0.7}
 ACCURACY |= {"svm": 0.5, "random_forest": 0.1, "multi_task": 0.3, "single_task": 0.3}
 
 
+def write_complete(params: Params, project: Path, left_out: set[RunKey]) -> None:
+    """Write every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
+    for key in all_keys(params):
+        if key not in left_out:
+            share = ACCURACY[key.strategy] + 0.2 * (key.initialisation == "rijksmuseum")
+            synthetic.write_record(project / "runs", key, list(np.arange(100) < 100 * share))
+    classes = ["bust", "drawing", "print"]
+    challenges = dict.fromkeys(("material", "type", "artist"), (2000, classes))
+    synthetic.write_splits(project / "data", "miniature-rijksmuseum", challenges)
+    synthetic.write_splits(
+        project / "data", "miniature-antwerp", dict.fromkeys(("type", "artist"), (600, ["bust", "map"]))
+    )
+
+
 @pytest.fixture
-def complete(
-    params: Params, write_record: Callable[..., Path], write_splits: Callable[..., None]
-) -> Callable[[set[RunKey]], None]:
-    """Writes every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
-
-    def write(left_out: set[RunKey] = frozenset()) -> None:
-        for key in all_keys(params):
-            if key not in left_out:
-                share = ACCURACY[key.strategy] + 0.2 * (key.initialisation == "rijksmuseum")
-                write_record(key, list(np.arange(100) < 100 * share))
-        classes = ["bust", "drawing", "print"]
-        write_splits("miniature-rijksmuseum", dict.fromkeys(("material", "type", "artist"), (2000, classes)))
-        write_splits("miniature-antwerp", dict.fromkeys(("type", "artist"), (600, ["bust", "map"])))
-
-    return write
+def complete(params: Params, tmp_path: Path) -> Callable[..., None]:
+    """`write_complete` into the project in which the test runs."""
+    return lambda left_out=frozenset(): write_complete(params, tmp_path, left_out)
 
 
-def test_a_complete_report(complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path) -> None:
-    complete()
-    out = tmp_path / "results"
-    write_report(params, out, reference)
+@pytest.fixture(scope="module")
+def whole(params: Params, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with every record that params asks for, and its report in `results`; not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_complete(params, folder, set())
+        write_report(params, folder / "results", reference)
+    return folder
+
+
+def test_a_complete_report(whole: Path, params: Params) -> None:
+    out = whole / "results"
     assert {path.name for path in out.iterdir()} == {
         "README.md",
         "report.html",
@@ -81,12 +93,11 @@ def test_a_complete_report(complete: Callable[..., None], params: Params, tmp_pa
 
 
 def test_doubtful_runs_are_marked_and_come_first(
-    complete: Callable[..., None], write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
+    whole: Path, write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
 ) -> None:
-    complete()
     key = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
-    write_report(params, tmp_path / "sound", reference)
-    assert "†" not in (tmp_path / "sound" / "README.md").read_text(encoding="utf-8")
+    assert "†" not in (whole / "results" / "README.md").read_text(encoding="utf-8")
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "runs" / str(key))
     write_record(key, list(np.arange(100) < 70), doubts=["training accuracy fell; likely cause: <b>haste</b>"])
     write_report(params, tmp_path / "results", reference)
@@ -107,14 +118,10 @@ def test_doubtful_runs_are_marked_and_come_first(
     assert f"† {key}: training accuracy fell" in " ".join(captured.get().split())
 
 
-def test_every_accuracy_in_the_files_names_its_run(
-    complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path
-) -> None:
-    complete()
-    write_report(params, tmp_path / "results", reference)
+def test_every_accuracy_in_the_files_names_its_run(whole: Path, params: Params) -> None:
     named = set()
     for name in ("table2", "table3"):
-        table = pd.read_csv(tmp_path / "results" / f"{name}.csv")
+        table = pd.read_csv(whole / "results" / f"{name}.csv")
         for column in (column for column in table if column.endswith("_percent")):
             runs = table[column.replace("_percent", "_run")]
             assert runs[table[column].notna()].notna().all()
@@ -123,12 +130,11 @@ def test_every_accuracy_in_the_files_names_its_run(
 
 
 def test_the_same_runs_give_the_same_bytes(
-    complete: Callable[..., None], params: Params, tmp_path: Path, reference: Path
+    whole: Path, params: Params, tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    complete()
-    for name in ("first", "second"):
-        write_report(params, tmp_path / name, reference)
-    for file in (tmp_path / "first").iterdir():
+    monkeypatch.chdir(whole)
+    write_report(params, tmp_path / "second", reference)
+    for file in (whole / "results").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
 
 
@@ -158,8 +164,10 @@ def test_a_report_of_nothing(params: Params, tmp_path: Path, reference: Path) ->
     assert not list(out.glob("*.png"))
 
 
-def test_other_seeds_are_not_reported(complete: Callable[..., None], params: Params, reference: Path) -> None:
-    complete()
+def test_other_seeds_are_not_reported(
+    whole: Path, params: Params, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole)
     other = params.model_copy(update={"training": params.training.model_copy(update={"seed": 7})})
     assert {key.seed for key in gather(params, reference).runs} == {0, 1, 2}
     assert {key.seed for key in gather(other, reference).runs} == {1, 2}
@@ -205,8 +213,8 @@ def test_headline_says_which_numbers_are_no_museums(params: Params, paper_params
     )
 
 
-def test_tables_for_a_terminal(complete: Callable[..., None], params: Params, reference: Path) -> None:
-    complete()
+def test_tables_for_a_terminal(whole: Path, params: Params, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(whole)
     console = Console(width=160)
     with console.capture() as captured:
         console.print(render_tables(params, reference))
