@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.robotparser
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from protego import Protego
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -98,7 +98,7 @@ class Server:
     _next: float = 0.0  # when the next request may leave, on the monotonic clock
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _local: threading.local = field(default_factory=threading.local)
-    _robots: dict[str, urllib.robotparser.RobotFileParser] = field(default_factory=dict)
+    _robots: dict[str, Protego] = field(default_factory=dict)
     _robots_lock: threading.Lock = field(default_factory=threading.Lock)  # robots.txt is read once, by one thread
 
     def get(self, url: str, params: dict[str, str] | None = None, *, most_bytes: int, accept: str = "*/*") -> Answer:
@@ -174,16 +174,15 @@ class Server:
         with self._robots_lock:
             if host not in self._robots:
                 self._robots[host] = self._read_robots(host)
-        if not self._robots[host].can_fetch("RijksNet", url):
+        if not self._robots[host].can_fetch(url, "RijksNet"):
             raise RefusedError(
                 "robots.txt forbids it",
                 f"{host}/robots.txt forbids {url}; where the service's own documentation invites harvesting, set "
                 "`robots: ignore`",
             )
 
-    def _read_robots(self, host: str) -> urllib.robotparser.RobotFileParser:
+    def _read_robots(self, host: str) -> Protego:
         """What a host allows: everything where there is no robots.txt, nothing while it cannot be had."""
-        rules = urllib.robotparser.RobotFileParser()
         open_to_all = Server(self.politeness.model_copy(update={"robots": "ignore"}), self.attempts, self.first_pause_s)
         try:
             text = open_to_all.get(f"{host}/robots.txt", most_bytes=1 << 19).content.decode("utf-8-sig", "replace")
@@ -191,7 +190,7 @@ class Server:
             text = ""
         except TransientError as error:
             raise HarvestError(f"{host}/robots.txt cannot be had, so nothing else is asked: {error}") from error
-        rules.parse(text.splitlines())
+        rules = Protego.parse(text)
         delay = rules.crawl_delay("RijksNet")
         if delay and float(delay) > 1 / self.politeness.requests_per_s:
             raise HarvestError(

@@ -168,6 +168,16 @@ def test_what_robots_txt_forbids_is_not_asked_for(tmp_path: Path, museum: ImageS
     assert download(all_of(museum)[:2], tmp_path / "images", robots="ignore").fetched == 2  # not a failure for good
 
 
+def test_a_pattern_of_robots_txt_is_read_as_one(tmp_path: Path, museum: ImageServer) -> None:
+    """The standard library takes the star for a letter, and would allow it."""
+    Image.new("RGB", (300, 150)).save(museum.folder / "11.jpg")
+    address = museum.service("11.jpg")
+    museum.robots = "User-agent: *\nDisallow: /*/full/!64,64/"
+    assert download([Address("1", address)], tmp_path / "images", kind="iiif", side=64).failed == 1
+    assert {row["reason"] for row in failures(tmp_path / "images").values()} == {"robots.txt forbids it"}
+    assert download([Address("1", address)], tmp_path / "images", kind="iiif", side=128).fetched == 1
+
+
 def test_addresses_are_taken_a_few_at_a_time(tmp_path: Path, museum: ImageServer) -> None:
     @dataclass
     class Lazy(Listed):
