@@ -1,4 +1,4 @@
-"""Progress on long work: a bar on a terminal, now and then a line in a log."""
+"""What a person sees of a command: progress on long work, a bar on a terminal, now and then a line in a log; a text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LOG_EVERY_S = 15.0
@@ -17,6 +18,15 @@ LOG_EVERY_S = 15.0
 class Report(Protocol):
     def __call__(self, done: int, note: str = "") -> None:
         """Tell how many are done, and what else is worth showing."""
+
+
+def show(markdown: str) -> None:
+    """Print a text: on a terminal as it is meant, elsewhere as it is written."""
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(markdown))
+    else:
+        print(markdown)
 
 
 @dataclass

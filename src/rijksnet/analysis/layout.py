@@ -1,14 +1,10 @@
-"""Tables for people: the frames of `tables`, `claims` and `scorecard` as rows of short text.
-
-In Markdown and HTML a column is a column. A terminal has 80 characters a line: there some columns stand under their
-left neighbours, and what is in brackets on a line of its own.
-"""
+"""Tables for people: the frames of `tables`, `claims` and `scorecard` as rows of short text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from textwrap import wrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,9 +12,6 @@ import pandas as pd
 from rijksnet.analysis.tables import GROUNDTRUTH, TABLE3_COLUMNS
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
-    from rich.table import Table
-
     from rijksnet.analysis.claims import Verdict
     from rijksnet.analysis.runs import RunResult
     from rijksnet.paths import RunKey
@@ -46,11 +39,10 @@ Row = dict[Hashable, Any]
 #: A column: its heading, and how a row of the frame reads in it.
 Column = tuple[str, Callable[[Row], str]]
 
-#: Headings of columns that in a terminal stand under their left neighbour, and what is put before their figures.
-STACKED = {"paper": "paper ", "Holm's p": "Holm ", "baseline, %": "against ", "architecture": "", "strategy": ""}
 
-#: Up to this many characters a terminal breaks no word.
-WORD = 21
+def escaped(text: str) -> str:
+    """A museum's words as Markdown that shows them as they are."""
+    return re.sub(r"([\\`*\[<])", r"\\\1", text)
 
 
 class Linked(str):
@@ -73,49 +65,12 @@ class Grid:
     headings: list[str]
     rows: list[list[str]]
     text_columns: int
-    #: Headings of STACKED that this table stacks.
-    stacked: frozenset[str] = frozenset({"paper"})
 
     def markdown(self) -> str:
         """A Markdown table, without the title."""
         rule = ["---" if i < self.text_columns else "---:" for i in range(len(self.headings))]
         lines = [self.headings, rule, *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-    def rich(self) -> Table:
-        """A table for a terminal, with the title."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-        table.padding = (0, 1, 0, 0)
-        columns = self._for_a_terminal()
-        for heading, cells, words in columns:
-            pieces = [piece for cell in cells for piece in (cell.split() if words else cell.split("\n"))]
-            width = max(map(len, [*heading.split(), *pieces]), default=0)
-            justify: JustifyMethod = "left" if words else "right"
-            title = Text("\n".join(wrap(heading, width)))
-            table.add_column(title, justify=justify, no_wrap=not words, overflow="fold", min_width=min(width, WORD))
-        for row in zip(*(cells for _, cells, _ in columns), strict=True):
-            table.add_row(*map(Text, row))
-        return table
-
-    def _for_a_terminal(self) -> list[tuple[str, list[str], bool]]:
-        """Heading, cells, and whether they are words, of each column of a narrow table."""
-        columns: list[tuple[str, list[str], bool]] = []
-        for i, heading in enumerate(self.headings):
-            words, cells = i < self.text_columns, [row[i] for row in self.rows]
-            if not words:
-                cells = [cell.replace(" (", "\n(") for cell in cells]
-            if heading not in self.stacked:
-                columns.append((heading, cells, words))
-                continue
-            above, upper, of_words = columns[-1]
-            under = [cell and STACKED[heading] + cell for cell in cells]
-            both = [f"{one}\n{other}" if other else one for one, other in zip(upper, under, strict=True)]
-            columns[-1] = (above, both, of_words)
-        return columns
 
 
 def grid1(table: pd.DataFrame) -> Grid:
@@ -196,7 +151,7 @@ def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
             row += [f"{signed(100 * test.difference)} ({interval})"]
             row += [p_value(test.p), p_value(verdict.p_corrected), f"{test.n:,}"]
         rows.append(row)
-    return Grid(title, headings, rows, text_columns=4, stacked=frozenset({*STACKED} - {"paper"}))
+    return Grid(title, headings, rows, text_columns=4)
 
 
 def scorecard_grid(frame: pd.DataFrame) -> Grid:
@@ -227,7 +182,7 @@ def scorecard_grid(frame: pd.DataFrame) -> Grid:
         ("difference, points", difference),
     ]
     title = "Scorecard: the figures that the paper prints, and ours"
-    return replace(_grid(title, frame, columns, text_columns=6), stacked=frozenset())
+    return _grid(title, frame, columns, text_columns=6)
 
 
 def errata_grid(table: pd.DataFrame) -> Grid:

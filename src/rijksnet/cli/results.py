@@ -13,9 +13,10 @@ from rijksnet.cli.app import MODELS, RESULTS, app, console, params
 @app.command(rich_help_panel=RESULTS)
 def tables() -> None:
     """Print the paper's tables, ours beside the paper's figures."""
-    from rijksnet.analysis.report import render_tables
+    from rijksnet.analysis.report import tables_text
+    from rijksnet.progress import show
 
-    console(160).print(render_tables(params()))
+    show(tables_text(params()))
 
 
 @app.command(rich_help_panel=RESULTS)

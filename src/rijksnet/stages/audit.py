@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from rijksnet.analysis.audit import render, write_audit
+from rijksnet.analysis.audit import text, write_audit
 from rijksnet.paths import CollectionPaths
+from rijksnet.progress import show
 
 if TYPE_CHECKING:
     from rijksnet.params import Params
@@ -16,5 +15,5 @@ if TYPE_CHECKING:
 def audit(params: Params, collection: str) -> None:
     """Write the audit, and say where it is."""
     paths = CollectionPaths(collection)
-    Console().print(render(write_audit(paths, paths.audit)))
+    show(text(write_audit(paths, paths.audit)))
     print(paths.audit / "audit.html")

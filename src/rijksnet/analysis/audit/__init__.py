@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rijksnet.analysis.audit.facts import Audit
 from rijksnet.analysis.audit.gathering import gather
-from rijksnet.analysis.audit.text import render
+from rijksnet.analysis.audit.text import text
 from rijksnet.files import replacing
 
 if TYPE_CHECKING:
     from rijksnet.paths import CollectionPaths
 
-__all__ = ["Audit", "render", "write_audit"]
+__all__ = ["Audit", "text", "write_audit"]
 
 PAGE, FACTS = "audit.html", "audit.json"
 

@@ -1,4 +1,4 @@
-"""The audit for a terminal: its verdict and four small tables."""
+"""The audit in words: its verdict and a few small tables."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING
 from rijksnet.analysis.audit.facts import BANDS
 from rijksnet.analysis.audit.words import verdict
 from rijksnet.analysis.html import percent, some, thousands
-from rijksnet.analysis.layout import NOT_APPLICABLE, Grid
+from rijksnet.analysis.layout import NOT_APPLICABLE, Grid, escaped
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from rijksnet.analysis.audit.facts import Audit, ChallengeFacts
 
 #: Rights statements listed.
 STATEMENTS = 6
 
 
-def render(audit: Audit) -> Group:
-    """The audit, to be printed by a rich console."""
-    from rich.console import Group
-    from rich.text import Text
-
-    head = f"Audit of {audit.collection}: {audit.objects:,} objects, {audit.images:,} images"
-    said = [Text(head, style="bold"), *(Text(f"• {sentence}") for sentence in verdict(audit))]
+def text(audit: Audit) -> str:
+    """The audit in Markdown."""
     tables = [_classes(audit), _splits(audit), _duplicates(audit), _left_out(audit), _rights(audit)]
-    absent = [Text(sentence, style="dim") for sentence in audit.absent]
-    return Group(*said, Text(), *(grid.rich() for grid in tables if grid.rows), *absent)
+    parts = [
+        f"# Audit of {audit.collection}: {audit.objects:,} objects, {audit.images:,} images",
+        "\n".join(f"- {escaped(sentence)}" for sentence in verdict(audit)),
+        *(f"## {grid.title}\n\n{grid.markdown()}" for grid in tables if grid.rows),
+        *map(escaped, audit.absent),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _classes(audit: Audit) -> Grid:
@@ -37,7 +35,12 @@ def _classes(audit: Audit) -> Grid:
     rows = []
     for one in audit.challenges:
         label, n = next(iter(one.classes.items()))
-        row = [one.challenge, f"{label} {percent(n / one.labelled)}", thousands(one.labelled), f"{len(one.classes):,}"]
+        row = [
+            one.challenge,
+            f"{escaped(label)} {percent(n / one.labelled)}",
+            thousands(one.labelled),
+            f"{len(one.classes):,}",
+        ]
         row += [f"{one.imbalance.effective_classes:,.1f}", f"{one.imbalance.ratio:,.0f}"]
         rows.append(row + [f"{band.classes:,}: {percent(band.share)}" for band in one.bands])
     return Grid("Classes, and the share of the objects in each band", headings, rows, text_columns=2)
@@ -87,10 +90,10 @@ def _of(n: int | None, total: int | None) -> str:
 
 def _left_out(audit: Audit) -> Grid:
     parts = (("record", audit.rejects), ("image", audit.unreadable))
-    rows = [[what, one.reason, thousands(one.count)] for what, part in parts for one in part or ()]
+    rows = [[what, escaped(one.reason), thousands(one.count)] for what, part in parts for one in part or ()]
     return Grid("Left out", ["what", "reason", "number"], rows, text_columns=2)
 
 
 def _rights(audit: Audit) -> Grid:
-    rows = [[one.statement or "(none)", thousands(one.images), percent(one.share)] for one in audit.rights]
+    rows = [[escaped(one.statement) or "(none)", thousands(one.images), percent(one.share)] for one in audit.rights]
     return Grid("Rights statements", ["statement", "images", "of all"], rows[:STATEMENTS], text_columns=1)

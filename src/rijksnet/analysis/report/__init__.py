@@ -18,12 +18,10 @@ from rijksnet.analysis.report.results import Evidence, Results, gather, gather_e
 from rijksnet.analysis.runs import source_keys, target_keys
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from rijksnet.analysis.runs import RunResult
     from rijksnet.params import Params
 
-__all__ = ["Evidence", "Results", "gather", "gather_evidence", "render_tables", "write_report"]
+__all__ = ["Evidence", "Results", "gather", "gather_evidence", "tables_text", "write_report"]
 
 
 def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) -> None:
@@ -53,13 +51,13 @@ def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) 
     (out / "report.html").write_text(html, encoding="utf-8")
 
 
-def render_tables(params: Params, reference: Path = tables.REFERENCE) -> Group:
-    """The report's first line, Tables 1–3 and the claims, to be printed by a rich console.
+def tables_text(params: Params, reference: Path = tables.REFERENCE) -> str:
+    """The report's first lines, Tables 1–3 and the claims, in Markdown.
 
     Raises:
         RecordError: as `gather`.
     """
-    return text.render_tables(gather(params, reference))
+    return text.tables_text(gather(params, reference))
 
 
 def _frames(results: Results, evidence: Evidence) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The report in words: results/README.md, and the same tables for a terminal."""
+"""The report in words: results/README.md, and its tables alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from rijksnet.analysis.scorecard import RULE
 from rijksnet.analysis.scorecard import summary as scorecard_summary
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from rijksnet.analysis.claims import Verdict
     from rijksnet.analysis.report.results import Evidence, Results
     from rijksnet.analysis.seeds import SeedDifference, SeedSpread
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from rijksnet.paths import RunKey
 
 CURVES = {"source": "validation_curves_source.png", "target": "validation_curves_target.png"}
-
-BRACKETS = "In brackets: 95 % intervals; after the paper's figure, ours − the paper's."
 
 CLAIMS_EXPLAINED = """\
 *holds*: better, with p < 0.05 (exact McNemar test, the same test objects for both runs) after Holm's correction over
@@ -64,19 +60,17 @@ Each accuracy is that of one run; the CSV files name it in the column that ends 
 answering the most frequent training class would score."""
 
 
-def render_tables(results: Results) -> Group:
-    """The report's first line, Tables 1–3 and the claims, to be printed by a rich console."""
-    from rich.console import Group
-    from rich.text import Text
-
-    table1, *others = table_grids(results)
-    grids = [table1, layout.groundtruth_grid(results.groundtruth), *others]
-    grids += [
-        layout.claim_grid(f"Claim: {STATEMENTS[name]}", verdicts) for name, verdicts in by_claim(results.verdicts)
+def tables_text(results: Results) -> str:
+    """The tables and the claims alone, as in README.md."""
+    parts = [
+        f"# {headline(results.params)}",
+        how(results),
+        *_doubts_text(results),
+        *_origins_text(results),
+        *_tables_text(results),
+        *_claims_text(results.verdicts),
     ]
-    said = [Text(f"\n† {key}: {doubt}") for key, doubt in doubts(results)]
-    said += [Text(f"\nθ̂ of {origin}") for origin in results.other_origins]
-    return Group(Text(headline(results.params)), *(grid.rich() for grid in grids), Text(BRACKETS), *said)
+    return "\n\n".join(parts) + "\n"
 
 
 def table_grids(results: Results) -> list[layout.Grid]:
@@ -112,16 +106,9 @@ def report_text(results: Results, evidence: Evidence) -> str:
         *_origins_text(results),
         "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
         "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
-        "## The paper's three claims",
         *_claims_text(results.verdicts),
         *_seeds_text(evidence),
-        "## Tables",
-        *_table_text(layout.grid1(results.table1), "table1.csv"),
-        *_groundtruth_text(results),
-        *_table_text(layout.grid2(results.table2), "table2.csv"),
-        *(_table_text(layout.grid3(results.table3), "table3.csv") if params.target.challenges else []),
-        TABLES_EXPLAINED,
-        *_measures_text(results),
+        *_tables_text(results),
         "## Scorecard",
         f"{scorecard_summary(evidence.scorecard)} Each of them: [scorecard.csv](scorecard.csv).",
         RULE,
@@ -163,8 +150,20 @@ def _origins_text(results: Results) -> list[str]:
     return [theta_hat.EXPLAINED, "\n".join(f"- θ̂ of {origin}." for origin in results.other_origins)]
 
 
+def _tables_text(results: Results) -> list[str]:
+    return [
+        "## Tables",
+        *_table_text(layout.grid1(results.table1), "table1.csv"),
+        *_groundtruth_text(results),
+        *_table_text(layout.grid2(results.table2), "table2.csv"),
+        *(_table_text(layout.grid3(results.table3), "table3.csv") if results.params.target.challenges else []),
+        TABLES_EXPLAINED,
+        *_measures_text(results),
+    ]
+
+
 def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
-    parts: list[str] = []
+    parts = ["## The paper's three claims"]
     for i, (name, group) in enumerate(by_claim(verdicts), start=1):
         parts += [f"### Claim {i}: {STATEMENTS[name]}", summary(group), layout.claim_grid(name, group).markdown()]
     return [*parts, claims_explained(verdicts)]
