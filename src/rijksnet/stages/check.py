@@ -75,7 +75,7 @@ def _studies(store: Store, thorough: bool) -> Iterator[str]:
     for at in study_record.find():
         try:
             if not studies.shows(store, at, study_record.read(at), thorough):
-                yield f"{at.root}: no run shows it"
+                yield f"{at.root}: no run shows it whole"
         except RecordError as error:
             yield f"{at.root}: the study is damaged: {error}"
 

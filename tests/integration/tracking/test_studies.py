@@ -144,7 +144,7 @@ def test_publishing_twice_adds_nothing_and_a_longer_study_adds_what_is_new(store
 
 @pytest.mark.usefixtures("concluded")
 def test_a_study_that_is_not_shown_whole_is_told_and_mended(store: Store, params: Params) -> None:
-    told = [f"{AT.root}: no run shows it"]
+    told = [f"{AT.root}: no run shows it whole"]
     assert list(check.unshown(store, params)) == told
     publish.publish(params)
     assert check.check(params) == []
