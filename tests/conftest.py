@@ -30,25 +30,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 DEVICE = os.environ.get("RIJKSNET_TEST_DEVICE", "cpu")
 
 
-#: Tests that take a minute each and share what other processes made: each may run where there is room.
-ALONE = "tests/pipeline/test_lineage_repro.py"
-
-#: The files that take longest, in the order in which they should begin: a long one at the end would be waited for.
-FIRST = ("tests/pipeline/test_repro.py", "tests/integration/exploration/", "tests/unit/analysis/", ALONE)
+#: The files that take longest, in the order in which they should begin, so that none is waited for at the end. Those
+#: that share the reproduced project come once it is likely made.
+FIRST = (
+    "tests/pipeline/test_repro.py",
+    "tests/integration/exploration/",
+    "tests/unit/analysis/",
+    "tests/pipeline/",
+    "tests/integration/tracking/",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, a file's tests run in one process, with what they share; the longest files begin first."""
-
-    def place(item: pytest.Item) -> int:
-        name = item.nodeid
-        return next((place for place, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
-
-    items.sort(key=place)
-    for item in items:
-        if not item.nodeid.startswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    """The longest files begin first; `make test` gives each file to one process."""
+    items.sort(key=lambda item: next((i for i, first in enumerate(FIRST) if item.nodeid.startswith(first)), len(FIRST)))
 
 
 @pytest.fixture

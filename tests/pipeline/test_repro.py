@@ -10,9 +10,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from conftest import Project, checkout, commit, make_tiny
+from projects import MODEL, Project, checkout, commit, make_tiny
 
-MODEL = "rijksnet-miniature-rijksmuseum-type-test_resnet"
 RUNS_OF_THE_SOURCE = ("pretrain", "off_the_shelf", "fine_tuning", "scratch")
 EXPLAINED = "miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed0"
 TRAINING = ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "target_")

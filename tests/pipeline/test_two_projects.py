@@ -1,0 +1,56 @@
+"""Two projects on one tracking server: neither takes what is the other's, unless it is named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mlflow
+
+from projects import MODEL, OWN, TUNED, Project, change, commit, run_of
+from stores import served
+
+
+def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: Project, tmp_path: Path) -> None:
+    """The second project's source is another collection under the same challenges and architecture."""
+    one, two = Project(tmp_path / "one"), Project(tmp_path / "two")
+    for project in (one, two):
+        shutil.copytree(reproduced.folder, project.folder, symlinks=True)
+    for made in ("runs", "pins", "mlartifacts"):  # what both have in common, θ say, lies in DVC's cache
+        shutil.rmtree(two.folder / made)
+    file = two.folder / "params.yaml"
+    file.write_text(file.read_text().replace("miniature-rijksmuseum", "miniature-louvre"), encoding="utf-8")
+    change(two, source__challenges=["type"], target__challenges=["type"], scratch__challenges=[])
+    change(two, evidence__challenges=[], evidence__architectures=[])
+    commit(two, "Another source")
+    (tmp_path / "server").mkdir()
+    with served(tmp_path / "server") as address:
+        for project in (one, two):
+            change(project, tracking__uri=address)
+        one.run("rijksnet", "publish")
+        two.repro()
+        store = mlflow.MlflowClient(address, address)
+        models = {model.name: model for model in store.search_registered_models()}
+        theirs = MODEL.replace("rijksmuseum", "louvre")
+        assert set(models) == {MODEL, MODEL.replace("-type-", "-artist-"), theirs}
+        own = OWN.replace("rijksmuseum", "louvre", 1)
+        weights = run_of(two, own)["files"]["weights.safetensors"]
+        assert run_of(two, TUNED)["digests"]["initial_weights"] == weights
+        assert store.get_model_version_by_alias(theirs, "champion").tags["weights_sha256"] == weights
+        assert store.get_model_version_by_alias(MODEL, "champion").tags["run_key"] == OWN
+        assert two.run("rijksnet", "publish", "--check").strip() == "MLflow shows every record, whole"
+        # from its first project's champion the second one transfers as from any θ
+        champion = store.get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
+        change(two, imagenet__pretrain__architectures=[])
+        theta = {"model": f"models:/{MODEL}@champion", "store": address, "sha256": champion}
+        change(two, imagenet__registry={"test_resnet": theta})
+        assert "import_model@test_resnet" in two.repro("target_fine_tuning@type-test_resnet")
+    start = run_of(two, TUNED.replace("rijksmuseum-seed0", "imagenet-seed0"))["ancestry"]
+    assert [step["from"] for step in start] == ["training", "training", "registry", "training"]
+    assert start[1]["name"] == OWN
+    assert start[2]["name"] == f"models:/{MODEL}/1"
+    # and with the server gone, everything of the second project is there to go on with
+    said = two.run("dvc", "repro")
+    assert "warning" in said
+    assert run_of(two, TUNED)["digests"]["initial_weights"] == run_of(two, own)["files"]["weights.safetensors"]
+    assert (two.folder / "results" / "README.md").is_file()
