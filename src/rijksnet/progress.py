@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LOG_EVERY_S = 15.0
@@ -23,10 +22,12 @@ class Report(Protocol):
 def show(markdown: str) -> None:
     """Print a text: on a terminal as it is meant, elsewhere as it is written."""
     console = Console()
-    if console.is_terminal:
-        console.print(Markdown(markdown))
-    else:
+    if not console.is_terminal:
         print(markdown)
+        return
+    from rich.markdown import Markdown  # no stage that only shows its progress has a use for it
+
+    console.print(Markdown(markdown))
 
 
 @dataclass
