@@ -27,9 +27,9 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "pipeline")]
+sys.path[:0] = [str(ROOT / "tests")]
 
-from conftest import Project, checkout, commit, make_tiny  # noqa: E402  that folder is no package
+from projects import Project, checkout, commit, make_tiny  # noqa: E402  that folder is no package
 
 #: Seconds until a kill, drawn evenly: DVC itself needs some until the first stage runs.
 FIRST, LAST = 1.0, 14.0
