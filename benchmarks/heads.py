@@ -21,7 +21,7 @@ from torch import nn
 from rijksnet import params as rijksnet_params
 from rijksnet import protocol
 from rijksnet.paths import RunKey
-from rijksnet.stages.explore.worker import subject_of
+from rijksnet.stages.explore import subject_of
 from rijksnet.training import compute
 from rijksnet.training.heads import fit_heads
 from rijksnet.training.loop import fit, make_optimiser

@@ -23,10 +23,10 @@ from scipy import stats
 
 from rijksnet import params as rijksnet_params
 from rijksnet.exploration.board import Board
+from rijksnet.exploration.display import shown
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
-from rijksnet.stages.explore.display import shown
-from rijksnet.stages.explore.worker import Ending, subject_of, work
+from rijksnet.stages.explore import Ending, subject_of, work
 
 AFTER = (20, 50, 100, 200, 500)
 

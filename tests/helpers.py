@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 import rijksnet
-from rijksnet.analysis import metrics
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.weights import Design
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.tracking import record
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs import metrics, record
+from rijksnet.runs.epoch import Epoch
 
 COLLECTION = "miniature-rijksmuseum"
 KEY = RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet")

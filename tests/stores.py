@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from helpers import COLLECTION, KEY
 from rijksnet.paths import RecordPaths
-from rijksnet.tracking.lineage import dvc_md5
+from rijksnet.runs.lineage import dvc_md5
 from rijksnet.tracking.stores import Store
 
 T = TypeVar("T")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
 from rijksnet.collection_params import Architecture, Collection, Frozen, Name
 from rijksnet.errors import ParamsError
 from rijksnet.exploration_params import Exploration, Recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 Challenge = Literal["material", "type", "artist"]
 Strategy = Literal["off_the_shelf", "fine_tuning", "scratch", "svm", "random_forest", "multi_task", "single_task"]

@@ -6,11 +6,12 @@ tested by hand and cited on its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from rijksnet.exploration_params import HeadRecipe, OptimiserName
     from rijksnet.params import Strategy, Training
 

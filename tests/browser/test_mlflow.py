@@ -19,7 +19,7 @@ import pytest
 from helpers import COLLECTION, KEY, write_record
 from rijksnet.params import Tracking, load
 from rijksnet.paths import EvidencePaths
-from rijksnet.stages import publish
+from rijksnet.publishing import publish
 from rijksnet.tracking import stores, views
 from stores import MODEL, make_project, served
 

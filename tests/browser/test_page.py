@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from helpers import KEY, write_record
-from rijksnet.analysis.report import write_report
 from rijksnet.params import load
+from rijksnet.report.write import write_report
 from stores import PROJECT
 
 if TYPE_CHECKING:

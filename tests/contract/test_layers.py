@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rijksnet.tracking.code import PACKAGE, file_of
+from rijksnet.runs.code import PACKAGE, file_of
 
 ROOT = Path(__file__).parents[2]
 LINTER = Path(sys.executable).with_name("lint-imports")
@@ -39,12 +39,12 @@ def test_an_import_upwards_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "src" / "rijksnet", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
     loop = tmp_path / "src" / "rijksnet" / "training" / "loop.py"
-    upwards = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rijksnet.stages.job import Job\n"
+    upwards = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rijksnet.stages.train import network\n"
     loop.write_text(loop.read_text(encoding="utf-8") + upwards, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": "src"}
     done = subprocess.run([LINTER, "--no-cache"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "rijksnet.training.loop -> rijksnet.stages.job" in done.stdout
+    assert "rijksnet.training.loop -> rijksnet.stages.train" in done.stdout
 
 
 def test_the_modules_that_talk_to_mlflow_are_few() -> None:

@@ -23,10 +23,10 @@ from rijksnet import paths
 from rijksnet.data.subsets import Splits, at
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.stages import job, train
+from rijksnet.runs import record
+from rijksnet.stages import train
 from rijksnet.stages.features import features
-from rijksnet.tracking import record
-from rijksnet.training import loop
+from rijksnet.training import job, loop
 from rijksnet.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("workspace")

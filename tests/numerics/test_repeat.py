@@ -17,10 +17,10 @@ import pytest
 from rijksnet.errors import TrainingError
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.stages import job, train
+from rijksnet.runs import lineage, record
+from rijksnet.stages import train
 from rijksnet.stages.features import features
-from rijksnet.tracking import lineage, record
-from rijksnet.training import loop
+from rijksnet.training import job, loop
 from rijksnet.training.checkpoint import Checkpoint
 
 KEYS = [

@@ -45,7 +45,7 @@ def saliency(challenge: ChallengeArgument, architecture: ArchitectureArgument) -
 @app.command("multi_task", rich_help_panel=EVIDENCE)
 def multi_task(architecture: ArchitectureArgument) -> None:
     """Train one network for all three challenges, and three single ones on the same images."""
-    from rijksnet.stages.multi_task import multi_task
+    from rijksnet.stages.train import multi_task
 
     multi_task(params(), architecture)
 
@@ -53,7 +53,7 @@ def multi_task(architecture: ArchitectureArgument) -> None:
 @app.command("common_classes", rich_help_panel=EVIDENCE)
 def common_classes(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
     """Repeat the target's runs on only the classes that the source has too."""
-    from rijksnet.stages.common_classes import common_classes
+    from rijksnet.stages.train import common_classes
 
     common_classes(params(), check_challenge(challenge), architecture)
 
@@ -66,6 +66,6 @@ def seeds(
     seed: Annotated[int, typer.Argument(help="one of seeds.further", show_default=False)],
 ) -> None:
     """Repeat a collection's runs of one challenge and architecture with another seed."""
-    from rijksnet.stages.seeds import seeds
+    from rijksnet.stages.train import seeds
 
     seeds(params_with(collection), collection, check_challenge(challenge), architecture, seed)

@@ -13,8 +13,8 @@ from rijksnet.cli.app import MODELS, RESULTS, app, console, params
 @app.command(rich_help_panel=RESULTS)
 def tables() -> None:
     """Print the paper's tables, ours beside the paper's figures."""
-    from rijksnet.analysis.report import tables_text
     from rijksnet.progress import show
+    from rijksnet.report.write import tables_text
 
     show(tables_text(params()))
 
@@ -30,8 +30,9 @@ def publish(
     It looks whether what MLflow claims to show is there, artifacts too, and mends what is not.
     """
     from rijksnet.errors import ParamsError
-    from rijksnet.stages import check as checking
-    from rijksnet.stages import publish
+    from rijksnet.publishing import check as checking
+    from rijksnet.publishing import publish as publishing
+    from rijksnet.stages.publish import publish
 
     if check + repair + or_later > 1:
         raise ParamsError("--check, --repair and --or-later are different things: give one of them")
@@ -40,9 +41,9 @@ def publish(
         print(*found, sep="\n") if found else print("MLflow shows every record, whole")
         raise typer.Exit(1 if found else 0)
     if or_later:
-        publish.publish_or_warn(params())
+        publish(params())
     else:
-        publish.publish(params(), thorough=repair)
+        publishing.publish(params(), thorough=repair)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -51,7 +52,7 @@ def status() -> None:
 
     `dvc status` cannot be one: the stages that look at the world outside always count as changed there.
     """
-    from rijksnet.stages.status import status
+    from rijksnet.publishing.status import status
 
     found = status(params())
     print(*found, sep="\n") if found else print("everything is as the parameters ask")
@@ -66,9 +67,9 @@ def compare(
     """Compare two runs on the same test objects; prints a verdict to quote."""
     from rich.console import Console
 
-    from rijksnet.analysis.compare import compare, find, render
-    from rijksnet.analysis.runs import load_all
     from rijksnet.paths import RUNS
+    from rijksnet.runs.result import load_all
+    from rijksnet.statistics.compare import compare, find, render
 
     Console(soft_wrap=True).print(render(compare(find(a, RUNS), find(b, RUNS), load_all(RUNS))))
 
@@ -87,9 +88,9 @@ def trace(
 
     A cell is FILE:ROW:COLUMN (results/table2.csv:type,resnet50:fine_tuning_percent), a prediction RUN#OBJECT.
     """
-    from rijksnet.stages import trace
+    from rijksnet.trace.tracing import trace as tracing
 
-    console(240, highlight=False).print(trace.trace(params(), what))
+    console(240, highlight=False).print(tracing(params(), what))
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -103,7 +104,7 @@ def ui(
     ] = [],  # noqa: B006  typer's way to say that it may be left out
 ) -> None:
     """Open the MLflow UI and print the addresses of the prepared comparisons."""
-    from rijksnet.stages.ui import ui
+    from rijksnet.tracking.ui import ui
 
     ui(params(), host, port, name)
 
@@ -111,7 +112,7 @@ def ui(
 @app.command(rich_help_panel=RESULTS, hidden=True)
 def follow(file: Path) -> None:
     """Stream a training's history to MLflow until standard input ends; a training starts this itself."""
-    from rijksnet.stages.follow import follow
+    from rijksnet.tracking.follow import follow
 
     follow(params(), file)
 
@@ -122,7 +123,7 @@ def follow(file: Path) -> None:
 @app.command(rich_help_panel=MODELS)
 def models() -> None:
     """List the registered models, their versions and champions."""
-    from rijksnet.stages.promotion import models_table
+    from rijksnet.models.promotion import models_table
 
     console(240).print(models_table(params()))
 
@@ -145,7 +146,7 @@ def promote(
     The next `dvc repro` re-runs exactly what depends on it.
     """
     from rijksnet.errors import ParamsError
-    from rijksnet.stages.promotion import promote
+    from rijksnet.models.promotion import promote
 
     if force != bool(reason.strip()):
         raise ParamsError("--force and --reason go together: what is done against the evidence is kept with its reason")
@@ -163,7 +164,7 @@ def export(
     form: Annotated[Literal["timm", "onnx"], typer.Option("--as", help="what is to load it")] = "timm",
 ) -> None:
     """Write a model as a folder that plain timm or any ONNX runtime loads, with its card."""
-    from rijksnet.stages.export import export
+    from rijksnet.models.export import export
 
     export(params(), what, out, form)
 
@@ -179,7 +180,7 @@ def take(
     store: Annotated[str, typer.Option(help="the other project's tracking server, or sqlite:///FILE")] = "",
 ) -> None:
     """Make another project's tuned weights a version of this project's model: what `promote` can make θ̂."""
-    from rijksnet.stages.take import take
+    from rijksnet.models.take import take
 
     take(params(), what, store)
 
@@ -189,6 +190,6 @@ def rollback(
     model: Annotated[str, typer.Argument(help="a registered model", show_default=False)],
 ) -> None:
     """Give the alias back to the version that the champion replaced; `dvc repro` restores what depends on it."""
-    from rijksnet.stages.promotion import rollback
+    from rijksnet.models.promotion import rollback
 
     rollback(params(), model)

@@ -29,7 +29,7 @@ Seed = Annotated[int | None, typer.Option(help="in place of training.seed; the r
 @app.command(rich_help_panel=STAGES)
 def code() -> None:
     """Write which modules each stage runs, with their digests: what DVC compares to know that code has changed."""
-    from rijksnet.tracking.code import write_manifests
+    from rijksnet.runs.code import write_manifests
 
     write_manifests()
 
@@ -156,10 +156,9 @@ def scratch(
 @app.command(rich_help_panel=STAGES)
 def register() -> None:
     """Publish the source's fine-tuned runs and register their weights."""
-    from rijksnet.paths import REGISTERED
     from rijksnet.stages.publish import register
 
-    register(params(), REGISTERED)
+    register(params())
 
 
 @app.command(rich_help_panel=STAGES)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,8 @@ from rijksnet.errors import CollectionError
 from rijksnet.files import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rijksnet.collections.records import Reader
     from rijksnet.paths import CollectionPaths
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Columns of catalogue.parquet, sorted by (object_id, image). `image` is unique; `file` is relative to the project
 #: root as `raw` is; `offset` and `length` are bytes; label lists are in the museum's order, empty where unknown;

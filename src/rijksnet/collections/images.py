@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from rijksnet.collections.records import Extent, Reason
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: The most that one read of a tar's headers may ask for, bytes: a member's name can claim to be gigabytes long.
 MAX_HEADER = 1 << 20
@@ -177,7 +179,7 @@ def tar_members(tar: Path, stream: BinaryIO, kind: str = "an uncompressed .tar")
     """
     watched, at = _Watched(stream), 0
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], watched), mode="r:") as archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", watched), mode="r:") as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
                 if archive.offset <= at:  # a negative size: an endless loop

@@ -6,12 +6,14 @@ Elements are known by their local names: some servers get namespaces wrong, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from lxml import etree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 #: A document type before the root element. Possessive: no text makes it slow.
 _DOCTYPE = re.compile(rb"\s*+(?>(?:<\?.*?\?>|<!--.*?-->)\s*+)*+<!DOCTYPE", re.DOTALL | re.IGNORECASE)

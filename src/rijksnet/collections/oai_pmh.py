@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Shards
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.collection_params import OaiCollection
     from rijksnet.collections.harvested import HarvestedRecord
     from rijksnet.collections.metadata import Metadata

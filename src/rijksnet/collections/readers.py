@@ -56,7 +56,7 @@ def downloads_of(name: str, collection: Collection) -> tuple[AddressReader, Down
 
 
 def _miniature_table(collection: MiniatureCollection) -> TableCollection:
-    """A drawn collection is a table with fixed names (`rijksnet.collections.miniature` writes them)."""
+    """A drawn collection is a table with fixed names (`rijksnet.miniature.draw` writes them)."""
     columns = Columns(creator="creator", type="type", material="material", title="title", rights="rights")
     return TableCollection(
         reader="table", raw=collection.raw, table="records.csv", images="images.tar", columns=columns, separator="|"

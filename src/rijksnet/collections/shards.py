@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sqlite3
 import tarfile
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rijksnet.collections.records import Extent
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 INDEX = "index.db"
 BLOCK = tarfile.BLOCKSIZE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from rijksnet.collections.shards import Found, Shards
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rijksnet.collection_params import Columns, TableCollection
     from rijksnet.collections.records import Extent
 

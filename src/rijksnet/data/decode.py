@@ -5,7 +5,6 @@ Imports Pillow, numpy and a resizer, and nothing heavier: decoding processes sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from rijksnet.collections.images import FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
 #: Pixels a side below which no image is reduced before it is stretched: twice the input of the paper's networks and

@@ -6,7 +6,6 @@ candidates among millions of pairs, thumbnails throw out those that only resembl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from rijksnet.data.labelled import read_images
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rijksnet.paths import CollectionPaths
 
 #: Most bits of 64 in which the hashes of near-duplicates differ. Of 126 real images, 98 % stay within it when they are

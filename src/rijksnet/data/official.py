@@ -6,9 +6,12 @@ Source: Mensink and van Gemert 2014, and their released code (github.com/tmensin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from rijksnet.protocol import REST, SPLITS, TEST
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 #: Makers that are no class of their own: their objects go to `REST`.
 UNNAMED = frozenset({"anoniem", "unknown"})

@@ -10,7 +10,6 @@ import resource
 import signal
 import threading
 import warnings
-from collections.abc import Sequence
 from contextlib import ExitStack
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -23,6 +22,8 @@ from rijksnet.data.phash import look_of
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rijksnet.data.phash import Look
 
 #: Larger files are refused unread: none of them is one image of an object.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -14,6 +12,9 @@ from rijksnet.files import replacing
 from rijksnet.protocol import SPLITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from rijksnet.params import Challenge
     from rijksnet.paths import CollectionPaths
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,8 @@ from rijksnet.files import replacing, replacing_folder
 from rijksnet.protocol import REST, SPLITS, TEST, TRAIN, classes_in_all_splits, label_of, split_sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
 
     from rijksnet.params import Challenge, Splits

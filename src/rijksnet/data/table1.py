@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from rijksnet.data.splits import assign, keep_common_classes, labels_of
 from rijksnet.files import replacing, sha256_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
     from rijksnet.params import Challenge
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.files import replacing
 from rijksnet.params import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rijksnet.exploration.space import Choice
     from rijksnet.exploration_params import ExploredStrategy
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +27,8 @@ from rijksnet.exploration.outcome import OUTCOME, Outcome
 from rijksnet.exploration.sampling import SLOT, pruner_of, sampler_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
     from optuna.study import Study

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from rijksnet import protocol
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs.epoch import Epoch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 #: The user attribute that holds an outcome.

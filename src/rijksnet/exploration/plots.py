@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import optuna
 
-from rijksnet.analysis.canvas import INK, MUTED, PALETTE, RULE, headline, new_figure, png, quiet_axes, whole_numbers
 from rijksnet.exploration.space import LOGARITHMIC
+from rijksnet.rendering.canvas import INK, MUTED, PALETTE, RULE, headline, new_figure, png, quiet_axes, whole_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from optuna.trial import FrozenTrial
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.study import Study

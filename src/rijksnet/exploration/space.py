@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,7 +10,7 @@ from rijksnet.exploration_params import HeadRecipe, NetworkRecipe, Recipes
 from rijksnet.params import Pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rijksnet.exploration_params import ExploredStrategy, Range, Space
     from rijksnet.params import Params

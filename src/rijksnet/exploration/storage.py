@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +23,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from rijksnet.errors import ExplorationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.exploration_params import Exploration
 
 SQLITE = "sqlite:///"

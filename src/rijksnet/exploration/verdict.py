@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.analysis.claims import LEVEL
-from rijksnet.analysis.layout import p_value, signed
+from rijksnet.rendering.grid import p_value, signed
+from rijksnet.statistics.claims import LEVEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Group
 
-    from rijksnet.tracking.study_record import Study
+    from rijksnet.runs.study import Study
 
 
 def verdict(study: Study) -> list[str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +23,9 @@ from rijksnet.harvesting.shard_writer import Picture, ShardWriter
 from rijksnet.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
     from rijksnet.collection_params import Download
     from rijksnet.collections.records import Address, AddressReader
     from rijksnet.progress import Report

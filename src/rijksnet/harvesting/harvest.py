@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +19,8 @@ from rijksnet.harvesting.oai import ExpiredTokenError, OaiService
 from rijksnet.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.collection_params import OaiCollection
     from rijksnet.harvesting.oai import Identity, Page
 

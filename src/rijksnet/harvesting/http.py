@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -27,6 +26,8 @@ from tenacity import (
 from rijksnet.errors import HarvestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tenacity import (
         RetryCallState,
     )

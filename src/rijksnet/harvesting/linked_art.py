@@ -7,12 +7,13 @@ data.rijksmuseum.nl; it was not tried against the service, which could not be re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.harvesting.http import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rijksnet.harvesting.http import Server
 
 #: No answer may be longer, bytes.

@@ -6,7 +6,6 @@ An answer that is no whole XML is asked for again; if it stays broken, what is w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +20,8 @@ from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, TransientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.harvesting.http import Server
 
 #: No page may be longer, bytes.

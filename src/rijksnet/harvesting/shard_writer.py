@@ -9,10 +9,8 @@ import re
 import sqlite3
 import tarfile
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
@@ -33,6 +31,9 @@ from rijksnet.files import replacing
 from rijksnet.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from rijksnet.collections.records import Address
     from rijksnet.collections.shards import (
         Failure,

@@ -6,15 +6,18 @@ Suffix legend of tensor names: B batch, H height, W width, C channels, Q classes
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rijksnet.errors import ParamsError
 from rijksnet.networks.batch_norm import set_epsilon
 from rijksnet.networks.weights import SOFTMAX, Design
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Names where timm's differ: `legacy_xception` is Chollet's Xception; timm has no densely connected network for tests.
 TIMM_NAMES = {"xception": "legacy_xception", "test_densenet": "densenet121"}
@@ -143,7 +146,7 @@ class Network(nn.Module):
 
     def classify(self, x_bchw: Tensor) -> Tensor:
         """Logits, float (B, Q), of what the backbone takes: for those who want gradients with respect to it."""
-        return cast(Tensor, self.softmax(self.pool(self.backbone.forward_features(x_bchw))))
+        return cast("Tensor", self.softmax(self.pool(self.backbone.forward_features(x_bchw))))
 
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
         return self.classify(self.normalised(pixels_bhwc))

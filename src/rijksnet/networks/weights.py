@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
@@ -19,6 +18,8 @@ from rijksnet.errors import WeightsError
 from rijksnet.files import replacing
 
 if TYPE_CHECKING:  # a model that is served needs no parameters
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from rijksnet.protocol import BatchNorm

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rijksnet.analysis.audit import text, write_audit
+from rijksnet.audit.text import text
+from rijksnet.audit.write import write_audit
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import show
 

@@ -9,13 +9,13 @@ from rich.markup import escape
 
 from rijksnet import paths
 from rijksnet.errors import TrackingError
-from rijksnet.stages import promotion
+from rijksnet.models import promotion
 from rijksnet.tracking import address, pins, registry, stores
 from rijksnet.tracking.pins import Pin
 
 if TYPE_CHECKING:
     from rijksnet.params import Params
-    from rijksnet.tracking import record
+    from rijksnet.runs import record
     from rijksnet.tracking.pins import SourceModel
     from rijksnet.tracking.registry import Choice
     from rijksnet.tracking.stores import Store

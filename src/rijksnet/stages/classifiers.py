@@ -14,9 +14,8 @@ from rijksnet.data import labelled
 from rijksnet.networks import weights
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.progress import progress
-from rijksnet.stages import results
-from rijksnet.tracking import lineage
-from rijksnet.tracking.record import Predictions
+from rijksnet.runs import lineage, writing
+from rijksnet.runs.record import Predictions
 from rijksnet.training import classifiers as machines
 from rijksnet.training.features import features_file, read_description
 
@@ -75,14 +74,14 @@ def _support_vector_machine(given: Given, key: RunKey) -> None:
     layer = {"weight": torch.from_numpy(svm.weight), "bias": torch.from_numpy(svm.bias)}
     tensors = {name: tensor for name, tensor in given.backbone.items() if not name.startswith(weights.SOFTMAX)}
     tensors |= {weights.SOFTMAX + name: tensor for name, tensor in layer.items()}
-    ancestry = results.ancestry(weights.ancestry_in(given.header), key)
+    ancestry = writing.ancestry(weights.ancestry_in(given.header), key)
     weights.save(at.weights, tensors, description.design, train.classes, ancestry)
     answers = []
     for split in (protocol.VALIDATION, protocol.TEST):
         inputs = torch.from_numpy(features[data[split].rows])
         logits = torch.nn.functional.linear(inputs, layer["weight"], layer["bias"])
         answers.append(_answers(split, data, logits.softmax(1).numpy()))
-    results.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
+    writing.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
     own = {"C": svm.cost, "temperature": svm.temperature, "loss": "squared_hinge", "standardised": True}
     parameters = description.backbone_parameters + svm.weight.size + svm.bias.size
     _complete(given, key, own, started_ms, parameters)
@@ -100,7 +99,7 @@ def _random_forest(given: Given, key: RunKey) -> None:
         )
     parts = np.split(forest.probabilities, [len(data[protocol.VALIDATION])])
     answers = [_answers(split, data, part) for split, part in zip(held_out, parts, strict=True)]
-    results.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
+    writing.evaluate_and_write(given.params, data, answers, at, epochs=0, best_epoch=None)
     own = {"trees": machines.TREES, "nodes": forest.nodes, "max_features": "sqrt", "min_samples_leaf": 1}
     _complete(given, key, own, started_ms, given.description.backbone_parameters)
 
@@ -121,7 +120,7 @@ def _answers(split: str, data: Splits, probabilities: NDArray[np.float32]) -> Pr
 def _complete(given: Given, key: RunKey, own: dict[str, Any], started_ms: int, parameters: int) -> None:
     from sklearn import __version__
 
-    results.complete(
+    writing.complete(
         key,
         RecordPaths.of(key),
         given.data,
@@ -130,7 +129,7 @@ def _complete(given: Given, key: RunKey, own: dict[str, Any], started_ms: int, p
             **own,
             "scikit_learn": __version__,
             "device": "cpu",
-            **results.settings(given.params, key.strategy, given.data, given.description.input_size),
+            **writing.settings(given.params, key.strategy, given.data, given.description.input_size),
             "batch_norm_frozen": "running",
         },
         parameters=parameters,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rijksnet.collections import miniature
 from rijksnet.errors import ParamsError
+from rijksnet.miniature import draw as miniature
 
 if TYPE_CHECKING:
     from rijksnet.params import Params

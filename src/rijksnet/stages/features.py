@@ -1,61 +1,21 @@
-"""Stages that look at every image once with a frozen network."""
+"""The stage that looks at every image once with a frozen network."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rijksnet import paths, protocol
-from rijksnet.data.labelled import open_pixels
-from rijksnet.files import sha256_of
-from rijksnet.networks import weights
-from rijksnet.networks.architectures import Network, check_input_size, input_size, parameter_count
-from rijksnet.paths import CollectionPaths
-from rijksnet.progress import progress
-from rijksnet.training import compute
-from rijksnet.training.features import DESCRIPTION, Description, extract, features_file, write_description
+from rijksnet import paths
+from rijksnet.training.extraction import extract_collection
 
 if TYPE_CHECKING:
-    from rijksnet.params import Params, Statistics
+    from rijksnet.params import Params
 
 
-def features(
-    params: Params, collection: str, architecture: str, challenge: str | None, folder: Path | None = None
-) -> None:
-    """Features of a whole collection from θ, or from the θ̂ that was tuned on `challenge`.
-
-    Args:
-        folder: where they go, in place of the pipeline's own.
-    """
+def features(params: Params, collection: str, architecture: str, challenge: str | None) -> None:
+    """Features of a whole collection from θ, or from the θ̂ that was tuned on `challenge`."""
     if challenge is None:
-        file = paths.imagenet_weights(architecture)
-        folder = folder or paths.features(collection, architecture, "imagenet", None)
+        file, folder = paths.imagenet_weights(architecture), paths.features(collection, architecture, "imagenet", None)
     else:
         file = paths.tuned_weights(challenge, architecture)
-        folder = folder or paths.features(collection, architecture, "rijksmuseum", challenge)
-    (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
-    tensors, header = weights.read(file)
-    design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
-    scale = protocol.pixel_scale(params.training, "off_the_shelf")
-    network = Network(design, classes=1, scale=scale)
-    weights.load_backbone(network.backbone, tensors, file)
-    computed = compute.choose(params.training)
-    network.to(computed.device)
-    size = input_size(architecture, params.input_size)
-    check_input_size(network, architecture, size)
-    pixels = open_pixels(CollectionPaths(collection).pixels_of_size(size))
-    frozen = params.training.batch_norm.frozen
-    kinds: list[Statistics] = ["running"] if frozen == "running" else ["running", "batch"]
-    for kind in kinds:
-        started = time.perf_counter()
-        with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
-            for done in extract(network, pixels, features_file(folder, kind), kind, computed):
-                report(done, f"{done / (time.perf_counter() - started):.0f} images/s on {computed}")
-    softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
-    write_description(
-        folder,
-        Description(
-            design, sha256_of(file), size, scale, network.feature_size, parameter_count(network) - softmax_layer
-        ),
-    )
+        folder = paths.features(collection, architecture, "rijksmuseum", challenge)
+    extract_collection(params, collection, architecture, file, folder)

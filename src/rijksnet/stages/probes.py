@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,8 +10,6 @@ import pandas as pd
 import torch
 
 from rijksnet import paths, protocol
-from rijksnet.analysis import figures
-from rijksnet.analysis.significance import wilson_interval
 from rijksnet.data import labelled
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
@@ -21,8 +18,9 @@ from rijksnet.networks.initialisation import initialise_he_uniform
 from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
-from rijksnet.stages import findings
-from rijksnet.tracking import lineage, record
+from rijksnet.report import figures
+from rijksnet.runs import findings, lineage, record
+from rijksnet.statistics.significance import wilson_interval
 from rijksnet.training import compute
 from rijksnet.training import probes as probing
 from rijksnet.training.compute import Compute
@@ -30,6 +28,8 @@ from rijksnet.training.loop import Examples, predict
 from rijksnet.training.probes import Probes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 

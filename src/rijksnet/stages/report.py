@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rijksnet.analysis.report import write_report
 from rijksnet.paths import RESULTS
+from rijksnet.report.write import write_report
 
 if TYPE_CHECKING:
     from rijksnet.params import Params

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,28 +9,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rijksnet.analysis.saliency import faithfulness
-from rijksnet.analysis.saliency.attributions import METHODS, TITLES
-from rijksnet.analysis.saliency.gallery import Seen, gallery
-from rijksnet.analysis.saliency.shift import between_images, shift
-from rijksnet.analysis.significance import mean_interval
 from rijksnet.data import labelled
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.progress import progress
 from rijksnet.protocol import TEST
+from rijksnet.runs import findings, lineage, record
+from rijksnet.saliency import faithfulness
+from rijksnet.saliency.attributions import METHODS, TITLES
+from rijksnet.saliency.gallery import Seen, gallery
+from rijksnet.saliency.shift import between_images, shift
 from rijksnet.serving.classifier import Classifier
-from rijksnet.stages import findings
-from rijksnet.tracking import lineage, record
+from rijksnet.statistics.significance import mean_interval
 from rijksnet.training import compute
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from rijksnet.analysis.saliency.shift import Shift
     from rijksnet.data.labelled import LabelledRows
     from rijksnet.params import Params
+    from rijksnet.saliency.shift import Shift
 
 #: What the weights are called in a gallery.
 NAMES = {"imagenet": "θ", "tuned": "θ̂"}

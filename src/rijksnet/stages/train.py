@@ -1,36 +1,27 @@
-"""Stages that train: off the shelf, fine tuning, from scratch, and the pretraining of θ."""
+"""Stages that train: the paper's strategies, and the experiments that repeat them with something else.
+
+All train in one way (`rijksnet.training.job`); a stage settles which runs there are and on which images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
-import torch
-from torch import nn
 
 from rijksnet import paths, protocol
 from rijksnet.data import labelled
-from rijksnet.errors import RecordError
-from rijksnet.files import sha256_of
+from rijksnet.data.subsets import trained_on_together, with_classes
+from rijksnet.errors import ParamsError
 from rijksnet.networks import weights
-from rijksnet.networks.batch_norm import set_momentum
-from rijksnet.networks.initialisation import initialise_he_uniform, initialise_softmax
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.stages.job import Job, Task, carry_out
-from rijksnet.training.features import features_file, read_description
-from rijksnet.training.multi_task import blocks, softmax_of
+from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RecordPaths, RunKey
+from rijksnet.training.job import carry_out
+from rijksnet.training.strategies import images_of, network_job, softmax_job
 
-if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
-    from numpy.typing import NDArray
-    from torch import Tensor
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from rijksnet.data.subsets import Splits
-    from rijksnet.networks.architectures import Network
-    from rijksnet.params import Params
+    from rijksnet.params import Initialisation, Params, Strategy
 
 
 def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> None:
@@ -40,69 +31,6 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
         data: in place of all images of the key's challenge.
     """
     carry_out(params, softmax_job(params, key, data))
-
-
-def softmax_job(
-    params: Params,
-    key: RunKey,
-    data: Splits | None = None,
-    features: Path | None = None,
-    at: RecordPaths | None = None,
-) -> Job:
-    """The training of a softmax layer on cached features.
-
-    Args:
-        features: their folder, in place of the pipeline's own.
-        at: where the record goes, in place of the key's own place.
-    """
-    folder, file = features or paths.features_of(key), paths.initial_weights(key)
-    description, scale = read_description(folder, file), protocol.pixel_scale(params.training, key.strategy)
-    if description.pixels != scale:
-        raise RecordError(
-            f"the features in {folder} are of pixels scaled as {description.pixels!r}, but training.pixels asks for "
-            f"{scale!r}: extract them again with `rijksnet features`"
-        )
-    backbone, header = weights.read(file)
-    asked = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
-    if description.design != asked:
-        raise RecordError(
-            f"the features in {folder} are of the network {description.design}, but training.batch_norm.constants asks "
-            f"for {asked}: extract them again with `rijksnet features`"
-        )
-    data = data or images_of(key)
-    torch.manual_seed(key.seed)
-    layer = nn.Linear(description.feature_size, len(data[protocol.TRAIN].classes))
-    initialise_softmax(layer)
-    task = Task(
-        key,
-        data,
-        lambda: {
-            **{name: tensor for name, tensor in backbone.items() if not name.startswith(weights.SOFTMAX)},
-            **{weights.SOFTMAX + name: tensor for name, tensor in layer.state_dict().items()},
-        },
-        description.backbone_parameters + sum(p.numel() for p in layer.parameters()),
-        at or RecordPaths.of(key),
-    )
-    inputs: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    return Job(
-        [task],
-        protocol.recipe(key.strategy, params.training),
-        layer,
-        description.design,
-        inputs,
-        inputs if params.training.batch_norm.frozen == "running" else _as_trained(folder, inputs, data),
-        description.weights,
-        description.input_size,
-        description.feature_size,
-        weights.ancestry_in(header),
-    )
-
-
-def _as_trained(folder: Path, inputs: NDArray[np.float32], data: Splits) -> NDArray[np.float32]:
-    """Features (N, F), those of training images as the frozen network gave them while its softmax trained."""
-    features, rows = np.array(inputs), data[protocol.TRAIN].rows
-    features[rows] = np.load(features_file(folder, "batch"), mmap_mode="r")[rows]
-    return features
 
 
 def network(params: Params, key: RunKey, recipe: protocol.Recipe | None = None, data: Splits | None = None) -> None:
@@ -120,81 +48,6 @@ def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Rec
     carry_out(params, network_job(params, data, recipe))
 
 
-def network_job(
-    params: Params,
-    data: Mapping[RunKey, Splits],
-    recipe: protocol.Recipe | None = None,
-    at: RecordPaths | None = None,
-) -> Job:
-    """The training of one whole network on the challenges of all keys.
-
-    Args:
-        recipe: in place of that of the keys' strategy.
-        at: where the record goes, in place of the key's own place.
-    """
-    from rijksnet.networks.architectures import (
-        Network,
-        check_input_size,
-        design_as_published,
-        input_size,
-        parameter_count,
-    )
-    from rijksnet.networks.layers import freeze
-
-    key = next(iter(data))
-    ancestry: weights.Ancestry = []
-    recipe = recipe or protocol.recipe(key.strategy, params.training)
-    classes = [len(splits[protocol.TRAIN].classes) for splits in data.values()]
-    scale = protocol.pixel_scale(params.training, key.strategy)
-    size = input_size(key.architecture, params.input_size)
-    batch_norm = protocol.batch_norm(params.training)
-    torch.manual_seed(key.seed)
-    if key.initialisation == "random":
-        start, design = "", design_as_published(key.architecture).normalising(batch_norm)
-        model = Network(design, sum(classes), scale)
-        initialise_he_uniform(model)
-    else:
-        file = paths.initial_weights(key)
-        tensors, header = weights.read(file)
-        start, ancestry = sha256_of(file), weights.ancestry_in(header)
-        design = weights.design_in(header, file)[0].normalising(batch_norm)
-        model = Network(design, sum(classes), scale)
-        weights.load_backbone(model.backbone, tensors, file)
-        for block in blocks(classes):
-            initialise_softmax(model.softmax, block)
-    check_input_size(model, key.architecture, size)
-    if batch_norm is not None:
-        set_momentum(model, batch_norm.momentum)
-    freeze(model, recipe.unfrozen)
-    backbone = parameter_count(model.backbone)
-    pixels = labelled.open_pixels(CollectionPaths(key.collection).pixels_of_size(size))
-    return Job(
-        [
-            Task(
-                key,
-                splits,
-                partial(_weights, model, block),
-                backbone + n * (model.feature_size + 1),
-                at or RecordPaths.of(key),
-            )
-            for (key, splits), n, block in zip(data.items(), classes, blocks(classes), strict=True)
-        ],
-        recipe,
-        model,
-        design,
-        pixels,
-        pixels,
-        start,
-        size,
-        model.feature_size,
-        ancestry,
-    )
-
-
-def _weights(model: Network, block: slice) -> dict[str, Tensor]:
-    return softmax_of(model.weights(), block)
-
-
 def pretrain(params: Params, architecture: str) -> None:
     """Make θ by training from random weights on photographs, and keep the backbone of the tested weights."""
     made = params.imagenet.pretrain
@@ -208,7 +61,53 @@ def pretrain(params: Params, architecture: str) -> None:
     weights.save(paths.imagenet_weights(architecture), backbone, design, [], weights.ancestry_in(header))
 
 
-def images_of(key: RunKey) -> dict[str, labelled.LabelledRows]:
-    """The images of a run's challenge, by split."""
-    at = CollectionPaths(key.collection)
-    return labelled.load(at.split(key.challenge), at.images)
+def seeds(params: Params, collection: str, challenge: str, architecture: str, seed: int) -> None:
+    """Off the shelf and fine tuning: on the source from θ, on the target from θ and from θ̂.
+
+    Raises:
+        ParamsError: `collection` is neither.
+    """
+    starts: dict[str, list[Initialisation]] = {
+        params.target.collection: ["imagenet", "rijksmuseum"],
+        params.source.collection: ["imagenet"],
+    }
+    if collection not in starts:
+        raise ParamsError(f"collection {collection!r} is neither the source nor the target: choose from {list(starts)}")
+    for start in starts[collection]:
+        off_the_shelf(params, RunKey(collection, challenge, architecture, "off_the_shelf", start, seed))
+        network(params, RunKey(collection, challenge, architecture, "fine_tuning", start, seed))
+
+
+def common_classes(params: Params, challenge: str, architecture: str) -> None:
+    """Off the shelf and fine tuning on the target, each from θ and from θ̂, of the classes that the source's split has.
+
+    Raises:
+        SplitError: a collection has no such split, or they have fewer than two classes in common.
+    """
+    source, target = (CollectionPaths(one.collection) for one in (params.source, params.target))
+    known = labelled.load(source.split(challenge), source.images)[protocol.TRAIN].classes
+    data = with_classes(labelled.load(target.split(challenge), target.images), known)
+    of = (target.collection, challenge + COMMON_CLASSES, architecture)
+    for start in ("imagenet", "rijksmuseum"):
+        off_the_shelf(params, RunKey(*of, "off_the_shelf", start, params.training.seed), data)
+        network(params, RunKey(*of, "fine_tuning", start, params.training.seed), data=data)
+
+
+def multi_task(params: Params, architecture: str) -> None:
+    """One network for all of the source's challenges, and one for each alone, from the same images and by one recipe.
+
+    Both train on no object that any challenge holds out, and are validated and tested on each challenge's own objects.
+
+    Raises:
+        SplitError: a challenge has no split, or nothing is left to train on.
+    """
+    challenges = params.source.challenges
+
+    def key(challenge: str, strategy: Strategy) -> RunKey:
+        seed = params.training.seed
+        return RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", seed)
+
+    data = trained_on_together({challenge: images_of(key(challenge, "single_task")) for challenge in challenges})
+    networks(params, {key(challenge, "multi_task"): data[challenge] for challenge in challenges})
+    for challenge in challenges:
+        network(params, key(challenge, "single_task"), data=data[challenge])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 from rijksnet.files import sha256_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rijksnet.tracking.stores import Store
 
 #: {path: sha256} of all artifacts that were written together with it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,16 +17,19 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from rijksnet.files import sha256_of
 from rijksnet.paths import RecordPaths
-from rijksnet.tracking import artifacts, record, views
+from rijksnet.runs import record
+from rijksnet.tracking import artifacts, views
 from rijksnet.tracking.stores import experiment_name
 from rijksnet.tracking.views import CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from rijksnet.paths import RunKey
-    from rijksnet.tracking.lineage import StageLineage
-    from rijksnet.tracking.live import Live
+    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.lineage import StageLineage
+    from rijksnet.runs.live import Live
     from rijksnet.tracking.stores import Store
-    from rijksnet.training.epoch import Epoch
 
 Pictures = Callable[[RecordPaths, record.Run, Path], None]
 Outcome = Literal["added", "completed", "mended", "present"]

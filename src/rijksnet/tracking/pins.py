@@ -12,7 +12,7 @@ from rijksnet import paths
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.tracking import record
+from rijksnet.runs import record
 
 if TYPE_CHECKING:
     from rijksnet.params import Challenge, Params

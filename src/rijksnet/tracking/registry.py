@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +21,15 @@ from mlflow.exceptions import MlflowException
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
-from rijksnet.tracking import address, record
+from rijksnet.runs import record
+from rijksnet.tracking import address
 from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
 from rijksnet.tracking.pins import Pin, model_of, settings_of, weights_of
 from rijksnet.tracking.stores import pages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from rijksnet.paths import RecordPaths
     from rijksnet.tracking.pins import By, SourceModel
     from rijksnet.tracking.stores import Store

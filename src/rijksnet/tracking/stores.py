@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,8 @@ from rijksnet.errors import TrackingError
 from rijksnet.tracking import address, views
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rijksnet.params import Tracking
     from rijksnet.paths import RunKey
 

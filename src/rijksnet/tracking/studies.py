@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.paths import RecordPaths
-from rijksnet.tracking import artifacts, mlflow_store, study_record, views
+from rijksnet.runs import study as study_record
+from rijksnet.tracking import artifacts, mlflow_store, views
 from rijksnet.tracking.stores import studies_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.paths import StudyPaths
+    from rijksnet.runs.study import Study, Trial
     from rijksnet.tracking.mlflow_store import Outcome
     from rijksnet.tracking.stores import Store
-    from rijksnet.tracking.study_record import Study, Trial
 
 PARENT = "mlflow.parentRunId"
 

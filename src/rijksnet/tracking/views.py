@@ -8,11 +8,13 @@ above the list of runs, or from an address with `viewStateShareKey=<id>`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rijksnet.paths import COMMON_CLASSES, base_challenge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 VIEW = "mlflow.sharedViewState."
 DESCRIPTION = "mlflow.note.content"

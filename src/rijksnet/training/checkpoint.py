@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rijksnet.files import replacing
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs.epoch import Epoch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
 

@@ -6,13 +6,16 @@ Throughout, features are float32 of shape (n, F) and labels int64 of shape (n,) 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rijksnet.training.temperature import fit_temperature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]

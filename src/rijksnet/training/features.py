@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,9 @@ from rijksnet.protocol import BATCH_SIZE
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from rijksnet.networks.architectures import Network

@@ -7,7 +7,7 @@ Suffix legend of tensor names: k layers, b images, q classes, f features and, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs.epoch import Epoch
 from rijksnet.training.loop import batches_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from rijksnet.training.compute import Compute

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,9 +17,11 @@ import torch.nn.functional as F
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs.epoch import Epoch
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,14 @@ from rijksnet.training.compute import threads_for
 from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, fit_tasks, load, make_optimiser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from rijksnet.networks.architectures import Network
+    from rijksnet.runs.epoch import Epoch
     from rijksnet.training.compute import Compute
-    from rijksnet.training.epoch import Epoch
 
 #: What the last depth is called where it is no map of its own but what the classifier sees of the deepest one.
 FEATURES = "features"

@@ -7,7 +7,6 @@ that merely learns little or too much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -17,11 +16,13 @@ import numpy as np
 from rijksnet.networks.batch_norm import batch_norms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import nn
 
     from rijksnet import protocol
-    from rijksnet.training.epoch import Epoch
+    from rijksnet.runs.epoch import Epoch
 
 #: Training images, at most, that are classified again after training.
 SAMPLE = 1000

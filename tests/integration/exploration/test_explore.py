@@ -22,11 +22,11 @@ import postgres
 from rijksnet.exploration.board import Attempt, Board
 from rijksnet.params import Params, load
 from rijksnet.paths import RecordPaths, RunKey, StudyPaths
+from rijksnet.runs import study as study_record
+from rijksnet.runs.record import read_run
 from rijksnet.stages import explore, train
-from rijksnet.stages.explore.worker import subject_of
+from rijksnet.stages.explore import subject_of
 from rijksnet.stages.features import features
-from rijksnet.tracking import study_record
-from rijksnet.tracking.record import read_run
 
 HEADS = RunKey("source", "type", "test_resnet", "off_the_shelf", "imagenet")
 NETWORKS = RunKey("source", "type", "test_resnet", "fine_tuning", "imagenet")
@@ -70,7 +70,7 @@ def recipes(at: StudyPaths) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def no_publication(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publishing is slow, and has tests of its own."""
-    monkeypatch.setattr("rijksnet.stages.explore.worker.publish", lambda params: None)
+    monkeypatch.setattr("rijksnet.stages.explore.publish", lambda params: None)
 
 
 # --- a study of softmax layers ----------------------------------------------------------------------------------------

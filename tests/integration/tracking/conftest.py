@@ -15,8 +15,9 @@ from sqlalchemy import Engine, event
 from helpers import KEY, write_record
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import publish
-from rijksnet.tracking import record, stores
+from rijksnet.publishing import publish
+from rijksnet.runs import record
+from rijksnet.tracking import stores
 from rijksnet.tracking.stores import Store
 from stores import Published, make_project, served, write_lock
 

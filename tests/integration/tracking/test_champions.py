@@ -14,7 +14,8 @@ from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import champions, publish
+from rijksnet.publishing import publish
+from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry, stores
 from rijksnet.tracking.pins import Pin
 from rijksnet.tracking.stores import Store

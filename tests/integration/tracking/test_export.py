@@ -17,10 +17,12 @@ from PIL import Image
 from helpers import CLASSES, COLLECTION, INPUT_SIZE, KEY, write_record
 from rijksnet.data.decode import decode
 from rijksnet.errors import RecordError, TrackingError
+from rijksnet.models import export
 from rijksnet.params import Params
 from rijksnet.paths import RunKey
+from rijksnet.publishing import publish
 from rijksnet.serving.classifier import Classifier
-from rijksnet.stages import champions, export, publish
+from rijksnet.stages import champions
 from rijksnet.tracking import registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL

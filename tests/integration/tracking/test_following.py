@@ -15,10 +15,11 @@ from helpers import KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import publish
-from rijksnet.stages.follow import follow
-from rijksnet.tracking import record, stores
-from rijksnet.tracking.live import Live, followed
+from rijksnet.publishing import publish
+from rijksnet.runs import record
+from rijksnet.runs.live import Live, followed
+from rijksnet.tracking import stores
+from rijksnet.tracking.follow import follow
 from rijksnet.tracking.stores import Store
 from stores import free_port, make_project, wait_for
 

@@ -17,7 +17,8 @@ from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.params import Params, RegistryWeights
 from rijksnet.paths import RecordPaths, imagenet_weights
-from rijksnet.stages import champions, import_model, publish
+from rijksnet.publishing import publish
+from rijksnet.stages import champions, import_model
 from rijksnet.tracking import pins, registry, stores
 from stores import free_port
 

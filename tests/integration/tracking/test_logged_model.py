@@ -23,7 +23,8 @@ from PIL import Image
 from helpers import CLASSES, INPUT_SIZE, network
 from rijksnet.data.decode import decode
 from rijksnet.networks import weights
-from rijksnet.tracking import code, logged_model, record
+from rijksnet.runs import code, record
+from rijksnet.serving import logged_model
 from stores import MODEL, Published
 
 SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample" / "images"

@@ -26,8 +26,10 @@ from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import PUBLISHED, REGISTERED, RecordPaths, RunKey
-from rijksnet.stages import champions, check, publish
-from rijksnet.tracking import address, mlflow_store, pins, record, registry, stores
+from rijksnet.publishing import check, publish
+from rijksnet.runs import record
+from rijksnet.stages import champions
+from rijksnet.tracking import address, mlflow_store, pins, registry, stores
 from rijksnet.tracking.stores import Store
 from stores import MODEL, free_port, make_project
 

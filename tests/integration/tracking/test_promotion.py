@@ -15,13 +15,15 @@ import pytest
 from rich.console import Console
 
 from helpers import KEY, write_record
-from rijksnet.analysis.promotion import MARGIN
 from rijksnet.cli import results
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
+from rijksnet.models import promotion
+from rijksnet.models.judgement import MARGIN
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import champions, promotion, publish
+from rijksnet.publishing import publish
+from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL

@@ -19,9 +19,10 @@ from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
-from rijksnet.stages import pictures, publish
-from rijksnet.tracking import mlflow_store, record, registry, stores
-from rijksnet.tracking.lineage import dvc_md5
+from rijksnet.publishing import pictures, publish
+from rijksnet.runs import record
+from rijksnet.runs.lineage import dvc_md5
+from rijksnet.tracking import mlflow_store, registry, stores
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
 from stores import Published as PublishedRun
@@ -374,7 +375,9 @@ def test_a_record_no_stage_made_is_published_without_lineage(store: Store, param
 
 def test_two_that_publish_at_once_add_a_run_once(params: Params) -> None:
     write_record()
-    code = "from pathlib import Path; from rijksnet.params import load; from rijksnet.stages.publish import publish; "
+    code = (
+        "from pathlib import Path; from rijksnet.params import load; from rijksnet.publishing.publish import publish; "
+    )
     command = [sys.executable, "-c", code + "publish(load(Path('params.yaml')))"]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate(timeout=120)[1].splitlines()[-1] for process in processes]

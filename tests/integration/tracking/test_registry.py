@@ -16,9 +16,11 @@ from helpers import COLLECTION, KEY, PARAMS, write_record
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
+from rijksnet.models import promotion
 from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.stages import promotion, publish
-from rijksnet.tracking import pins, record, registry, stores
+from rijksnet.publishing import publish
+from rijksnet.runs import record
+from rijksnet.tracking import pins, registry, stores
 from rijksnet.tracking.pins import Pin
 from rijksnet.tracking.registry import Choice
 from rijksnet.tracking.stores import Store, pages

@@ -13,9 +13,11 @@ import pytest
 from helpers import KEY, STARTED_MS, write_record
 from rijksnet import paths
 from rijksnet.files import sha256_of
+from rijksnet.models import promotion
 from rijksnet.params import Params, load
 from rijksnet.paths import RUNS
-from rijksnet.stages import champions, promotion, publish
+from rijksnet.publishing import publish
+from rijksnet.stages import champions
 from rijksnet.tracking import address, pins, registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, make_project, write_lock

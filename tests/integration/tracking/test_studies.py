@@ -12,10 +12,10 @@ import pytest
 from helpers import KEY, STARTED_MS, epochs, write_record
 from rijksnet.params import Params
 from rijksnet.paths import StudyPaths
-from rijksnet.stages import check, publish
-from rijksnet.tracking import study_record
+from rijksnet.publishing import check, publish
+from rijksnet.runs import study as study_record
+from rijksnet.runs.study import Study, Trial
 from rijksnet.tracking.stores import Store
-from rijksnet.tracking.study_record import Study, Trial
 
 AT = StudyPaths.of(KEY)
 TRIAL = Trial(

@@ -13,10 +13,12 @@ from helpers import KEY, write_record
 from rijksnet import paths
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import sha256_of
+from rijksnet.models import promotion
+from rijksnet.models.take import take
 from rijksnet.params import Params
 from rijksnet.paths import RecordPaths
-from rijksnet.stages import champions, promotion, publish
-from rijksnet.stages.take import take
+from rijksnet.publishing import publish
+from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry
 from rijksnet.tracking.stores import Store
 from stores import MODEL, make_project

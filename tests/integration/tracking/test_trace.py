@@ -10,11 +10,14 @@ import pytest
 from rich.console import Console
 
 from helpers import COLLECTION, KEY, write_record
+from rijksnet import trace
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.stages import champions, publish, trace
-from rijksnet.tracking import mlflow_store, record
+from rijksnet.publishing import publish
+from rijksnet.runs import record
+from rijksnet.stages import champions
+from rijksnet.tracking import mlflow_store
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
 

@@ -19,10 +19,10 @@ from helpers import COLLECTION, write_record
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.paths import COMMON_CLASSES, RunKey
-from rijksnet.stages import publish
-from rijksnet.stages.ui import ui
+from rijksnet.publishing import publish
 from rijksnet.tracking import stores, views
 from rijksnet.tracking.stores import Store
+from rijksnet.tracking.ui import ui
 from stores import Published, answers, free_port, wait_for
 
 

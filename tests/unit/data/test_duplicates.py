@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from rijksnet.collection_params import MiniatureCollection
-from rijksnet.collections.miniature import picture, plan
 from rijksnet.data import duplicates
 from rijksnet.data.duplicates import close_pairs, groups, near_duplicates
 from rijksnet.errors import CollectionError
+from rijksnet.miniature.draw import picture, plan
 from rijksnet.paths import CollectionPaths
 
 SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample" / "images"

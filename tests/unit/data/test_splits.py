@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rijksnet.analysis.metrics import majority_accuracy
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.collections.records import Record
@@ -26,6 +25,7 @@ from rijksnet.errors import CollectionError, SplitError
 from rijksnet.params import Challenge, Splits
 from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import SPLITS, split_sizes
+from rijksnet.runs.metrics import majority_accuracy
 
 GROUND_TRUTH = Path(__file__).parents[3] / ".." / "shared" / "data" / "rijksmuseum-challenge-groundtruth"
 

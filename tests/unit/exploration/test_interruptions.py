@@ -13,9 +13,10 @@ import pytest
 from optuna.study import Study
 from optuna.trial import Trial
 
+from rijksnet.exploration import trials
 from rijksnet.exploration.board import Board
 from rijksnet.exploration_params import Exploration
-from rijksnet.stages.explore import trials, worker
+from rijksnet.stages import explore as worker
 
 DISPLAY: Any = SimpleNamespace(update=lambda _: None, note=lambda _: None)
 

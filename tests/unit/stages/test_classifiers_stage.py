@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from rijksnet import paths
-from rijksnet.analysis import metrics
-from rijksnet.analysis.runs import classifier_keys, load_asked, load_run
 from rijksnet.errors import RecordError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.runs import code, metrics
+from rijksnet.runs.plan import classifier_keys
+from rijksnet.runs.record import read_run
+from rijksnet.runs.result import load_asked, load_run
 from rijksnet.stages import train
 from rijksnet.stages.classifiers import classifiers
 from rijksnet.stages.features import features
-from rijksnet.tracking import code
-from rijksnet.tracking.record import read_run
 from rijksnet.training import classifiers as machines
 
 SVM = RunKey("source", "type", "test_resnet", "svm", "imagenet")

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from rijksnet import paths
-from rijksnet.analysis import metrics, runs
 from rijksnet.data import labelled
 from rijksnet.errors import ParamsError, SplitError
 from rijksnet.networks import weights
@@ -23,13 +22,11 @@ from rijksnet.networks.architectures import Network
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
 from rijksnet.protocol import SPLITS
-from rijksnet.stages import job, results, train
-from rijksnet.stages.common_classes import common_classes
+from rijksnet.runs import metrics, plan, record, writing
+from rijksnet.stages import train
 from rijksnet.stages.features import features
-from rijksnet.stages.multi_task import multi_task
-from rijksnet.stages.seeds import seeds
-from rijksnet.tracking import record
-from rijksnet.training import loop
+from rijksnet.stages.train import common_classes, multi_task, seeds
+from rijksnet.training import job, loop
 from rijksnet.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -89,7 +86,7 @@ def test_seeds_leave_the_runs_that_are_asked_for(params: Params) -> None:
     for collection in ("source", "target"):
         for seed in params.seeds.further:
             seeds(params, collection, "type", "test_resnet", seed)
-    assert complete() == set(map(str, runs.seed_keys(params)))
+    assert complete() == set(map(str, plan.seed_keys(params)))
 
 
 def test_seeds_are_of_the_source_or_the_target(params: Params) -> None:
@@ -104,7 +101,7 @@ def test_seeds_are_of_the_source_or_the_target(params: Params) -> None:
 def test_transfer_on_the_classes_that_the_source_has_too(params: Params) -> None:
     relabel("source", "type", lambda row: "groen" if row["label"] == "geel" else row["label"])
     common_classes(params, "type", "test_resnet")
-    keys = runs.common_classes_keys(params)
+    keys = plan.common_classes_keys(params)
     assert complete() == set(map(str, keys))
     rows = pq.read_table(CollectionPaths("target").split("type")).to_pylist()
     for key in keys:
@@ -189,7 +186,7 @@ def test_each_record_of_one_network_stands_on_its_own(params: Params) -> None:
         pixels = np.load(CollectionPaths("source").pixels_of_size(32))
         with torch.no_grad():
             found = network(torch.from_numpy(pixels[splits["test"].rows])).softmax(1).numpy()
-        answers = runs.load_run(at.root).predictions()
+        answers = load_run(at.root).predictions()
         np.testing.assert_allclose(found, answers.probabilities, rtol=1e-4, atol=1e-6)
         measured = json.loads(at.metrics.read_text())
         assert measured["test"] == metrics.evaluate(answers.probabilities, answers.labels) | {"n": 10}
@@ -245,9 +242,9 @@ def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params)
         for name, rows in data.items()
         if name != "train"
     ]
-    results.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
-    flat = results.settings(params, key.strategy, data, input_size=32) | {"trees": 10}
-    results.complete(
+    writing.evaluate_and_write(params, data, answers, at, epochs=0, best_epoch=None)
+    flat = writing.settings(params, key.strategy, data, input_size=32) | {"trees": 10}
+    writing.complete(
         key,
         at,
         data,
@@ -260,7 +257,7 @@ def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params)
         origin={},
         start=[],
     )
-    run = runs.load_run(at.root)
+    run = load_run(at.root)
     assert (run.test.accuracy, run.test.n, run.epochs, run.best_epoch) == (1.0, 10, 0, None)
     assert run.split_digest == labelled.digest(data)
     assert record.read_run(at).params.items() >= {"trees": 10, "train_images": 80, "classes": 3}.items()

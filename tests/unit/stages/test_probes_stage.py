@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from rijksnet import paths, protocol
-from rijksnet.analysis.significance import wilson_interval
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.params import Params
 from rijksnet.paths import EvidencePaths, RecordPaths, RunKey
+from rijksnet.runs import code, record
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.probes import probes
-from rijksnet.tracking import code, record
+from rijksnet.statistics.significance import wilson_interval
 from rijksnet.training.compute import Compute
 from rijksnet.training.features import features_file
 from rijksnet.training.loop import Examples, fit, make_optimiser

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rijksnet.analysis.runs import load_run
 from rijksnet.data import labelled
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
 from rijksnet.protocol import TEST
+from rijksnet.runs import code, record
+from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.saliency import evenly, saliency
-from rijksnet.tracking import code, record
 
 OF = ("source", "type", "test_resnet")
 THETA, TUNED = RunKey(*OF, "off_the_shelf", "imagenet"), RunKey(*OF, "fine_tuning", "imagenet")

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet import paths
-from rijksnet.analysis import metrics
 from rijksnet.data import labelled, subsets
 from rijksnet.errors import CollectionError, ParamsError, RecordError, SplitError, TrainingError, WeightsError
 from rijksnet.files import sha256_of
@@ -24,11 +23,12 @@ from rijksnet.networks.architectures import Network
 from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.stages import job, train
+from rijksnet.runs import metrics, record
+from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.record import read_run
+from rijksnet.stages import train
 from rijksnet.stages.features import features
-from rijksnet.tracking import record
-from rijksnet.tracking.record import read_run
-from rijksnet.training.epoch import Epoch
+from rijksnet.training import job
 
 OFF_THE_SHELF = RunKey("source", "type", "test_resnet", "off_the_shelf", "imagenet")
 FINE_TUNING = replace(OFF_THE_SHELF, strategy="fine_tuning")

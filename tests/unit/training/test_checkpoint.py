@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from rijksnet.runs.epoch import Epoch
 from rijksnet.training.checkpoint import Checkpoint, Progress
-from rijksnet.training.epoch import Epoch
 
 HISTORY = [  # two epochs of two tasks
     (Epoch(0, 1_700_000_000_000, 1 / 3, 0.1, 2 / 3, 0.2, 31.5), Epoch(0, 1_700_000_000_000, 2.0, 0.1, 1.5, 0.2, 31.5)),

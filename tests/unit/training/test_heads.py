@@ -12,9 +12,9 @@ from torch import nn
 
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.protocol import RMSPROP, Recipe, optimiser
+from rijksnet.runs.epoch import Epoch
 from rijksnet.training import heads as heads_module
 from rijksnet.training.compute import Compute
-from rijksnet.training.epoch import Epoch
 from rijksnet.training.heads import Head, fit_heads
 from rijksnet.training.loop import Examples, fit, make_optimiser, predict
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rijksnet.errors import TrainingError
 from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe, optimiser
+from rijksnet.runs.epoch import Epoch
 from rijksnet.training.compute import Compute
-from rijksnet.training.epoch import Epoch
 from rijksnet.training.loop import Examples, batches_of, fit, load, make_optimiser, predict
 
 RECIPE = Recipe(SGD_AS_WRITTEN, max_epochs=30)

@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from rijksnet.protocol import SGD_AS_WRITTEN, Recipe
-from rijksnet.training.epoch import Epoch
+from rijksnet.runs.epoch import Epoch
 from rijksnet.training.soundness import SAMPLE, Measured, Training, doubts, sample
 
 RECIPE = Recipe(SGD_AS_WRITTEN, max_epochs=40)

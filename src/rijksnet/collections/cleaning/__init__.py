@@ -7,10 +7,9 @@ ones, the empty string for those that it drops. So each can be read, tested and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from rijksnet.collection_params import Rule
@@ -22,6 +21,9 @@ from rijksnet.collections.cleaning.vocabulary import read_vocabulary, vocabulary
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
     from rijksnet.collection_params import Cleaning
     from rijksnet.collections.records import Record
 

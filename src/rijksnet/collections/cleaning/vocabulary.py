@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from rijksnet.collections.cleaning.values import FIELDS, fold, tidy
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rijksnet.collections.cleaning.values import Changes, Counts
 
 #: Materials: English, German, French and second Dutch terms, each with the Rijksmuseum's own term as its label.

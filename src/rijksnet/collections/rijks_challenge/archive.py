@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from sys import intern
-from typing import BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from rijksnet.collections.images import ImageRefusedError, is_file, listing, normal_name, read_image, tar_members
 from rijksnet.collections.metadata import MetadataError, local_name, read_xml, text_of
 from rijksnet.collections.records import Extent
 from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 #: How files are named: a 7-digit index, and the museum's object number.
 _NAME = re.compile(r"(?P<stem>(?P<index>[0-9]{7})_(?P<number>.+))\.(?P<kind>jpg|xml)", re.IGNORECASE)
@@ -96,7 +98,7 @@ def _documents(path: Path) -> Iterator[tuple[Stem, bytes | str]]:
             zipped = file.read(2) == _GZIP
             file.seek(0)
             try:
-                yield from _members(path, cast(BinaryIO, gzip.GzipFile(fileobj=file)) if zipped else file)
+                yield from _members(path, cast("BinaryIO", gzip.GzipFile(fileobj=file)) if zipped else file)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise CollectionError(f"{path} is damaged, fetch it again: {error}") from error
     else:

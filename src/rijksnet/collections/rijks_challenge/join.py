@@ -7,9 +7,7 @@ file's name runs ahead of that wherever a file is missing. So one file too few s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +15,9 @@ import numpy as np
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from rijksnet.collections.rijks_challenge.archive import Description, Stem

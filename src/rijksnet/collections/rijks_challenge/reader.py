@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from rijksnet.collections.rijks_challenge.archive import Description, Image
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rijksnet.collection_params import RijksChallengeCollection
     from rijksnet.collections.rijks_challenge.archive import Stem
     from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth

@@ -1,0 +1,128 @@
+"""The report: results/README.md, report.html, and the tables as CSV."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from rijksnet.report import page, tables, text
+from rijksnet.report.contents import Evidence, Results, gather, gather_evidence
+from rijksnet.report.curves import Curve, paper_curves, validation_curves
+from rijksnet.report.layout import strategy_of
+from rijksnet.runs.plan import source_keys, target_keys
+from rijksnet.statistics import seeds
+from rijksnet.statistics.claims import claims_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rijksnet.params import Params
+    from rijksnet.runs.result import RunResult
+
+__all__ = ["Evidence", "Results", "gather", "gather_evidence", "tables_text", "write_report"]
+
+
+def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) -> None:
+    """Write the report into folder `out`; the same runs and the same publication give the same bytes.
+
+    README.md; report.html; table1–3.csv, claims.csv, scorecard.csv, statistics.csv, seeds.csv, seed_differences.csv,
+    side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and `dvc metrics`.
+
+    Raises:
+        RecordError: as `gather` and `gather_evidence`; nothing is written then.
+    """
+    results = gather(params, reference)
+    evidence = gather_evidence(results, reference)
+    curves = _curves(results, reference)
+    html = page.page(results, evidence, curves)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, frame in _frames(results, evidence).items():
+        figures = "%.2f" if name in ("table1", "table2", "table3", "challenge", "scorecard") else "%.4g"
+        frame.to_csv(out / f"{name}.csv", index=False, float_format=figures)
+    for part, file in text.CURVES.items():
+        if part in curves:
+            (out / file).write_bytes(curves[part])
+        else:
+            (out / file).unlink(missing_ok=True)
+    (out / "metrics.json").write_text(json.dumps(_metrics(results), indent=2) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(text.report_text(results, evidence), encoding="utf-8")
+    (out / "report.html").write_text(html, encoding="utf-8")
+
+
+def tables_text(params: Params, reference: Path = tables.REFERENCE) -> str:
+    """The report's first lines, Tables 1–3 and the claims, in Markdown.
+
+    Raises:
+        RecordError: as `gather`.
+    """
+    return text.tables_text(gather(params, reference))
+
+
+def _frames(results: Results, evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """The CSV files by name."""
+    frames = {
+        "table1": results.table1,
+        "table2": results.table2,
+        "table3": results.table3,
+        "claims": claims_table(results.verdicts),
+        "scorecard": evidence.scorecard,
+        "statistics": evidence.statistics,
+        "seeds": seeds.spreads_table(evidence.spreads),
+        "seed_differences": seeds.differences_table(evidence.seed_differences),
+        "curves": _epochs(results),
+    }
+    if evidence.side:
+        frames["side_experiments"] = claims_table(evidence.side)
+    if results.measures is not None:
+        frames["challenge"] = results.measures
+    return frames
+
+
+def _curves(results: Results, reference: Path) -> dict[str, bytes]:
+    """The validation curves of source and target, of those that have any; PNG."""
+    params, figures = results.params, {}
+    of = (
+        ("source", params.source, tables.PAPER_SOURCE, source_keys(params)),
+        ("target", params.target, tables.PAPER_TARGET, target_keys(params)),
+    )
+    for part, ours, counterpart, keys in of:
+        curves = [Curve(key, _accuracy(results.runs[key])) for key in keys if key in results.runs]
+        theirs = paper_curves(reference, counterpart, ours.challenges) if params.paper_curves else []
+        if curves:
+            figures[part] = validation_curves(curves, f"Validation accuracy, {ours.collection}", theirs)
+    return figures
+
+
+def _epochs(results: Results) -> pd.DataFrame:
+    """A row an epoch of each run of the paper's tables, in the words of a plot's legend."""
+    frames = [
+        pd.DataFrame(
+            {
+                "panel": f"{run.key.collection}, {run.key.challenge}",
+                "architecture": run.key.architecture,
+                "strategy": strategy_of(run.key),
+                "epoch": run.history()["epoch"],
+                "validation_accuracy": _accuracy(run),
+            }
+        )
+        for run in (results.runs[key] for key in results.keys if key in results.runs)
+    ]
+    return pd.concat(frames) if frames else pd.DataFrame(columns=["panel", "epoch", "validation_accuracy"])
+
+
+def _accuracy(run: RunResult) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return run.history()["validation_accuracy"].to_numpy(dtype=np.float64)
+
+
+def _metrics(results: Results) -> dict[str, dict[str, float]]:
+    """Test accuracies in [0, 1] by run, for `dvc metrics diff`."""
+    return {
+        str(key): {
+            "accuracy": round(run.test.accuracy, 4),
+            "mean_class_accuracy": round(run.test.mean_class_accuracy, 4),
+        }
+        for key, run in results.runs.items()
+    }

@@ -1,0 +1,24 @@
+"""What an experiment leaves that is no run: a folder of files beside the records, its own record written last."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rijksnet.files import replacing_folder, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def write(folder: Path, files: Mapping[str, bytes], about: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
+    """Replace the folder by these files and `<folder>.json`: `about`, the `lineage.origin()`, the files' digests."""
+    with replacing_folder(folder) as part:
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        digests = {name: sha256_of(part / name) for name in sorted(files)}
+        whole = {**about, "lineage": origin, "files": digests}
+        (part / f"{folder.name}.json").write_text(
+            json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )

@@ -1,0 +1,150 @@
+"""What a concluded study leaves on disk beside the records of its two tested runs: everything needed to show it again.
+
+`study.json` is written last and holds the digests of the other files.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import asdict, astuple, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from rijksnet.errors import RecordError
+from rijksnet.files import replacing, sha256_of
+from rijksnet.paths import STUDIES, RunKey, StudyPaths
+from rijksnet.runs.epoch import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt at one of a study's places; what was not measured is None."""
+
+    number: int
+    slot: int
+    attempt: int
+    state: str  #: complete, pruned, diverged or failed
+    reason: str  #: why it is not complete
+    worker: str
+    started_ms: int | None
+    ended_ms: int | None
+    accuracy: float | None  #: on the validation split
+    loss: float | None
+    best_epoch: int | None
+    epochs: int
+    cost: float | None  #: floating-point operations
+    seconds: float | None
+    params: Mapping[str, Any]  #: what the study varied
+    history: Sequence[Epoch] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What study.json says."""
+
+    name: str
+    key: RunKey  #: of the runs whose recipe was explored
+    started_ms: int
+    ended_ms: int
+    exploration: Mapping[str, Any]  #: the parameters of the search
+    counts: Mapping[str, int]  #: places by state, and `attempts`
+    fixed: Mapping[str, Any]  #: the protocol's recipe
+    best: Mapping[str, Any]  #: the winner's, and its `trial`
+    selection: Mapping[str, float]  #: on the validation split
+    test: Mapping[str, float]  #: the paired test, winner against fixed
+    cost: Mapping[str, float]  #: floating-point operations of all trials and of the fixed choice; seconds
+    front: Sequence[Mapping[str, Any]]  #: with two objectives, the trials that none beats in both
+    opened: Sequence[int]  #: trials for which the test split has been opened, in order
+    doubts: Sequence[str]  #: why the figures of the two tested runs may not be what their recipes give
+    digests: Mapping[str, str]  #: split, initial_weights, and the records `winner` and `fixed`
+    lineage: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+#: What stands in trials.csv before the parameters.
+COLUMNS = [one.name for one in fields(Trial) if one.name not in ("params", "history")]
+EPOCH = [one.name for one in fields(Epoch)]
+
+
+def write(at: StudyPaths, study: Study, trials: Sequence[Trial]) -> None:
+    """Write trials.csv and curves.csv and, last, study.json with the digests of all files of the folder."""
+    varied = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    rows = [[*(_cell(getattr(trial, name)) for name in COLUMNS), *_params(trial, varied)] for trial in trials]
+    _write_csv(at.trials, [*COLUMNS, *varied], rows)
+    epochs = [[trial.number, *astuple(epoch)] for trial in trials for epoch in trial.history]
+    _write_csv(at.curves, ["number", *EPOCH], epochs)
+    files = {path.name: sha256_of(path) for path in sorted(at.root.iterdir()) if path.is_file() and path != at.study}
+    with replacing(at.study) as partial:
+        content = {**asdict(study), "files": files}
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _params(trial: Trial, varied: Sequence[str]) -> list[str]:
+    return [_cell(trial.params.get(name)) for name in varied]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read(at: StudyPaths) -> Study:
+    """Read and verify what study.json says.
+
+    Raises:
+        RecordError: it is not complete, not understood, or a file is not the one that the study wrote.
+    """
+    if not at.study.is_file():
+        raise RecordError(f"{at.root} has no {at.study.name}: the study is not concluded; `rijksnet explore` does it")
+    try:
+        content = json.loads(at.study.read_text(encoding="utf-8"))
+        study = Study(**{**content, "key": RunKey(**content["key"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{at.study} cannot be read ({error}): conclude the study again") from error
+    for name, digest in study.files.items():
+        if not (at.root / name).is_file() or sha256_of(at.root / name) != digest:
+            raise RecordError(f"{at.root / name} is not the file that the study wrote: conclude the study again")
+    return study
+
+
+def read_trials(at: StudyPaths) -> list[Trial]:
+    """All attempts with their curves; parameters as text."""
+    curves: dict[int, list[Epoch]] = {}
+    with at.curves.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            epoch = Epoch(int(row["epoch"]), int(row["time_ms"]), *(float(row[name]) for name in EPOCH[2:]))
+            curves.setdefault(int(row["number"]), []).append(epoch)
+    with at.trials.open(newline="", encoding="utf-8") as file:
+        return [_trial(row, curves) for row in csv.DictReader(file)]
+
+
+def _trial(row: dict[str, str], curves: Mapping[int, Sequence[Epoch]]) -> Trial:
+    whole = ("number", "slot", "attempt", "started_ms", "ended_ms", "best_epoch", "epochs")
+    number = ("accuracy", "loss", "cost", "seconds")
+    values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    values |= {name: int(row[name]) if row[name] else None for name in whole}
+    values |= {name: float(row[name]) if row[name] else None for name in number}
+    params = {name: text for name, text in row.items() if name not in COLUMNS and text}
+    return Trial(**values, params=params, history=tuple(curves.get(int(row["number"]), ())))
+
+
+def digest(at: StudyPaths) -> str:
+    """A study's identity: sha256 of study.json."""
+    return hashlib.sha256(at.study.read_bytes()).hexdigest()
+
+
+def find(root: Path = STUDIES) -> Iterator[StudyPaths]:
+    """The concluded studies under a folder, in the order of their keys."""
+    return (StudyPaths(path.parent) for path in sorted(root.glob("*/*/*/*/study.json")))
