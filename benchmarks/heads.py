@@ -20,7 +20,7 @@ from torch import nn
 
 from rijksnet import params as rijksnet_params
 from rijksnet import protocol
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.stages.explore import subject_of
 from rijksnet.training import compute
 from rijksnet.training.heads import fit_heads

@@ -25,7 +25,7 @@ from rijksnet import params as rijksnet_params
 from rijksnet.exploration.board import Board
 from rijksnet.exploration.display import shown
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.stages.explore import Ending, subject_of, work
 
 AFTER = (20, 50, 100, 200, 500)

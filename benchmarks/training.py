@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from rijksnet import protocol
 from rijksnet.exploration_params import Recipes
 from rijksnet.networks.architectures import Network, design_as_published, timm_name
-from rijksnet.params import BatchNorm, Device, MaxEpochs, Pixels, Training
+from rijksnet.params import BatchNorm, Device, MaxEpochs, Normalisation, Training
 from rijksnet.training import compute
 from rijksnet.training.loop import Examples, fit, make_optimiser
 
@@ -29,7 +29,7 @@ CLASSES, IMAGES, ROUNDS = 20, 640, 3
 def training_on(device: Device) -> Training:
     return Training(
         protocol="as_written",
-        pixels=Pixels(off_the_shelf="unit", fine_tuning="unit"),
+        normalisation=Normalisation(off_the_shelf="unit", fine_tuning="unit"),
         recipe=Recipes(off_the_shelf=None, fine_tuning=None),
         batch_norm=BatchNorm(constants="own", frozen="running"),
         precision="auto",

@@ -78,7 +78,7 @@ def content() -> Content:
         "splits": {"rule": "paper", "seed": 0, "together": "object"},
         "training": {
             "protocol": "as_written",
-            "pixels": {"off_the_shelf": "protocol", "fine_tuning": "protocol"},
+            "normalisation": {"off_the_shelf": "protocol", "fine_tuning": "protocol"},
             "recipe": {"off_the_shelf": None, "fine_tuning": None},
             "batch_norm": {"constants": "own", "frozen": "running"},
             "precision": "fp32",
@@ -87,7 +87,13 @@ def content() -> Content:
             "seed": 0,
         },
         "seeds": {"further": [], "source_challenges": [], "target_challenges": [], "architectures": []},
-        "evidence": {"challenges": [], "architectures": [], "common_classes": [], "multi_task": [], "objects": 4},
+        "side_experiments": {
+            "challenges": [],
+            "architectures": [],
+            "common_classes": [],
+            "multi_task": [],
+            "objects": 4,
+        },
         "exploration": {
             "challenges": ["type"],
             "architectures": ["test_resnet"],
@@ -106,7 +112,7 @@ def content() -> Content:
                 "weight_decay": {"low": 1e-6, "high": 0.01},
                 "label_smoothing": {"low": 0.0, "high": 0.2},
                 "batch_size": [16, 32],
-                "pixels": ["unit", "pretrained"],
+                "normalisation": ["unit", "pretrained"],
                 "unfrozen": {"low": 0.25, "high": 1.0},
                 "layer_rate": {"low": 0.5, "high": 1.0},
             },
@@ -123,11 +129,11 @@ def content() -> Content:
 
 @pytest.fixture
 def tiny_params(content: Content) -> Callable[..., Params]:
-    """A factory of parameters: `content`, with keywords in place of fields of `training`; one `pixels` for all."""
+    """A factory of parameters: `content`, with keywords in place of fields of `training`; one `normalisation`."""
 
     def make(**training: Any) -> Params:
-        if isinstance(scale := training.get("pixels"), str):
-            training["pixels"] = {"off_the_shelf": scale, "fine_tuning": scale}
+        if isinstance(scale := training.get("normalisation"), str):
+            training["normalisation"] = {"off_the_shelf": scale, "fine_tuning": scale}
         return Params.model_validate({**content, "training": {**content["training"], **training}})
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,13 @@ import rijksnet
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.weights import Design
-from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.runs import metrics, record
-from rijksnet.runs.epoch import Epoch
+from rijksnet.protocol import InputNormalisation
+from rijksnet.runs import metrics
+from rijksnet.runs.folder import Run, RunFolder
+from rijksnet.runs.history import Epoch, write_history
+from rijksnet.runs.key import RunKey
+from rijksnet.runs.predictions import Predictions, write_predictions
+from rijksnet.runs.writing import write_metrics
 
 COLLECTION = "miniature-rijksmuseum"
 KEY = RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet")
@@ -32,7 +36,7 @@ PARAMS: dict[str, Any] = {
     "learning_rate": 0.001,
     "batch_size": 32,
     "protocol": "as_written",
-    "pixels": "unit",
+    "normalisation": "unit",
     "batch_norm_constants": "own",
     "batch_norm_frozen": "running",
     "input_size": INPUT_SIZE,
@@ -53,10 +57,10 @@ def epochs(n: int, started_ms: int = STARTED_MS) -> list[Epoch]:
 
 
 @functools.cache
-def network(seed: int, scale: Literal["unit", "pretrained"] = "unit") -> Network:
+def network(seed: int, normalisation: InputNormalisation = "unit") -> Network:
     """A tiny network whose weights follow from the seed; its classes lie apart."""
     torch.manual_seed(seed)
-    made = Network(DESIGN, len(CLASSES), scale).eval()
+    made = Network(DESIGN, len(CLASSES), normalisation).eval()
     torch.nn.init.normal_(made.softmax.weight)
     return made
 
@@ -76,27 +80,27 @@ def write_record(
     n_epochs: int = 3,
     started_ms: int = STARTED_MS,
     split_rule: str = "paper",
-) -> RecordPaths:
+) -> RunFolder:
     """Write a complete record into the working directory's runs/.
 
     Args:
         seed: settles the weights.
         right: how many of the ten test images are classified rightly.
     """
-    at = RecordPaths.of(key)
-    record.write_history(at.history, epochs(n_epochs, started_ms))
+    at = RunFolder.of(key)
+    write_history(at.history, epochs(n_epochs, started_ms))
     answers = [_answers("test", 10, right), _answers("validation", 4, 2)]
-    record.write_predictions(at.predictions, answers)
+    write_predictions(at.predictions, answers)
     measured = {one.split: metrics.evaluate(one.probabilities, one.labels) | {"n": len(one.labels)} for one in answers}
-    record.write_metrics(at.metrics, {**measured, "majority_accuracy": 0.4, "epochs": n_epochs, "best_epoch": 1})
+    write_metrics(at.metrics, {**measured, "majority_accuracy": 0.4, "epochs": n_epochs, "best_epoch": 1})
     tensors: dict[str, Tensor] = network(seed).weights()
     weights.save(at.weights, tensors, DESIGN, CLASSES)
-    record.complete(at, run(key, n_epochs, started_ms, split_rule))
+    at.write(run(key, n_epochs, started_ms, split_rule))
     return at
 
 
-def run(key: RunKey = KEY, n_epochs: int = 3, started_ms: int = STARTED_MS, split_rule: str = "paper") -> record.Run:
-    return record.Run(
+def run(key: RunKey = KEY, n_epochs: int = 3, started_ms: int = STARTED_MS, split_rule: str = "paper") -> Run:
+    return Run(
         key=key,
         started_ms=started_ms,
         ended_ms=started_ms + 1000 * n_epochs + 500,
@@ -111,10 +115,10 @@ def run(key: RunKey = KEY, n_epochs: int = 3, started_ms: int = STARTED_MS, spli
     )
 
 
-def _answers(split: str, n: int, right: int) -> record.Predictions:
+def _answers(split: str, n: int, right: int) -> Predictions:
     labels = np.arange(n) % len(CLASSES)
     predicted = np.where(np.arange(n) < right, labels, (labels + 1) % len(CLASSES))
     probabilities = np.full((n, len(CLASSES)), 0.1, np.float32)
     probabilities[np.arange(n), predicted] = 0.8
     names: Sequence[str] = [f"{split}-{i}" for i in range(n)]
-    return record.Predictions(split, names, [f"{name}.jpg" for name in names], labels, probabilities)
+    return Predictions(split, names, [f"{name}.jpg" for name in names], labels, probabilities)

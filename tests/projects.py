@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 #: Of the tiny project: a registered model, the run that it is by itself, and one that starts from it.
 MODEL = "rijksnet-miniature-rijksmuseum-type-test_resnet"
 OWN = "miniature-rijksmuseum/type/test_resnet/fine_tuning-imagenet-seed0"
-TUNED = "miniature-antwerp/type/test_resnet/fine_tuning-rijksmuseum-seed0"
+TUNED = "miniature-antwerp/type/test_resnet/fine_tuning-miniature-rijksmuseum-seed0"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def make_tiny(project: Project) -> None:
     params["imagenet"]["pretrain"]["max_epochs"] = 2
     params["scratch"] = {"architecture": "test_resnet", "challenges": ["type"]}
     params["seeds"] |= {"target_challenges": [], "architectures": []}
-    params["evidence"] |= {"common_classes": [], "multi_task": [], "objects": 4}
+    params["side_experiments"] |= {"common_classes": [], "multi_task": [], "objects": 4}
     params["input_size"] = 32
     params["training"]["max_epochs"] = {"off_the_shelf": 5, "fine_tuning": 2}
     yaml.dump(params, file)

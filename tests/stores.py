@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from helpers import COLLECTION, KEY
-from rijksnet.paths import RecordPaths
+from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.lineage import dvc_md5
 from rijksnet.tracking.stores import Store
 
@@ -45,7 +45,7 @@ stages:
 
 def write_lock(folder: Path = Path()) -> str:
     """Write the dvc.lock of the stage that made the record of `KEY`, which lies there; its md5."""
-    md5 = dvc_md5(folder / RecordPaths.of(KEY).root)
+    md5 = dvc_md5(folder / RunFolder.of(KEY).root)
     (folder / "dvc.lock").write_text(LOCK.replace("THE_MD5", md5))
     return md5
 
@@ -58,7 +58,7 @@ def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.d
     content["architectures"] = ["test_resnet"]
     content["scratch"]["challenges"] = []
     content["seeds"] = {"further": [], "source_challenges": [], "target_challenges": [], "architectures": []}
-    content["evidence"] |= {
+    content["side_experiments"] |= {
         "challenges": ["type"],
         "architectures": ["test_resnet"],
         "common_classes": [],
@@ -76,7 +76,7 @@ class Published:
 
     store: Store
     run: Any
-    at: RecordPaths
+    at: RunFolder
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 
 
 def write_record(
@@ -54,7 +54,7 @@ def write_record(
         "key": asdict(key),
         "params": {
             "protocol": "as_written",
-            "pixels": "unit",
+            "normalisation": "unit",
             "batch_norm_constants": "own",
             "batch_norm_frozen": "running",
             "input_size": 64,

@@ -74,13 +74,13 @@ class Space(Frozen):
     weight_decay: Range | None = Field(description="on a logarithmic scale")
     label_smoothing: Range | None = Field(description="share of a label's probability given to all classes alike")
     batch_size: list[Images] = Field(description="batch sizes to choose from, images")
-    pixels: list[Literal["unit", "pretrained"]] = Field(description="input scales to choose from")
+    normalisation: list[Literal["unit", "pretrained"]] = Field(description="of inputs, to choose from")
     unfrozen: Range | None = Field(description="share of the backbone's layers that train; fine tuning only")
     layer_rate: Range | None = Field(description="learning rate of a layer over that of the next; fine tuning only")
 
     @model_validator(mode="after")
     def _is_within_what_a_recipe_may_be(self) -> Space:
-        for name in ("optimiser", "batch_size", "pixels"):
+        for name in ("optimiser", "batch_size", "normalisation"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"exploration.space.{name} is {values}: name each value once")

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 Challenge = Literal["material", "type", "artist"]
 Strategy = Literal["off_the_shelf", "fine_tuning", "scratch", "svm", "random_forest", "multi_task", "single_task"]
-Initialisation = Literal["imagenet", "rijksmuseum", "random"]
 ProtocolName = Literal["as_written", "as_released"]
-PixelScale = Literal["protocol", "unit", "pretrained"]
+NormalisationName = Literal["protocol", "unit", "pretrained"]
 Statistics = Literal["running", "batch"]
-BatchNormConstants = Literal["own", "keras"]
+ConstantsName = Literal["own", "keras"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitRule = Literal["paper", "challenge", "imported"]
@@ -80,15 +79,15 @@ class MaxEpochs(Frozen):
     fine_tuning: int = Field(ge=1, description="epochs at most, fine tuning and from scratch")
 
 
-class Pixels(Frozen):
-    off_the_shelf: PixelScale = Field(
-        description="input scale off the shelf: the protocol's, [0,1], or the weights' own mean and std"
+class Normalisation(Frozen):
+    off_the_shelf: NormalisationName = Field(
+        description="off the shelf: the protocol's, [0,1], or by the weights' own mean and std"
     )
-    fine_tuning: PixelScale = Field(description="the same, fine tuning and from scratch")
+    fine_tuning: NormalisationName = Field(description="the same, fine tuning and from scratch")
 
 
 class BatchNorm(Frozen):
-    constants: BatchNormConstants = Field(
+    constants: ConstantsName = Field(
         description="momentum and epsilon: each network's own, or the paper's Keras', 0.99 and 0.001"
     )
     frozen: Statistics = Field(
@@ -98,7 +97,7 @@ class BatchNorm(Frozen):
 
 class Training(Frozen):
     protocol: ProtocolName = Field(description="the paper's text, or its authors' released code where that differs")
-    pixels: Pixels = Field(description="input scale")
+    normalisation: Normalisation = Field(description="of what networks read")
     recipe: Recipes = Field(description="recipes adopted from a study; `rijksnet explore --adopt` writes them")
     batch_norm: BatchNorm = Field(description="batch normalisation")
     precision: Precision = Field(description="auto: bf16 where the processor has it natively, else fp32")
@@ -127,7 +126,7 @@ class Seeds(Frozen):
     architectures: list[Architecture] = Field(description="architectures repeated")
 
 
-class Evidence(Frozen):
+class SideExperiments(Frozen):
     """The paper's side experiments, and what networks look at."""
 
     challenges: list[Challenge] = Field(
@@ -170,7 +169,7 @@ class Params(Frozen):
     splits: Splits = Field(description="which objects train, validate and test")
     training: Training = Field(description="how every run trains")
     seeds: Seeds = Field(description="how much another seed changes")
-    evidence: Evidence = Field(description="side experiments and saliency maps")
+    side_experiments: SideExperiments = Field(description="side experiments and saliency maps")
     exploration: Exploration = Field(description="studies of what the paper fixed: `rijksnet explore`")
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
@@ -186,6 +185,11 @@ class Params(Frozen):
         for key, collection in named.items():
             if collection not in self.collections:
                 raise ValueError(f"{key} is {collection!r}, but `collections` has only {sorted(self.collections)}")
+        if taken := {"imagenet", "random"} & self.collections.keys():
+            raise ValueError(
+                f"`collections` has {sorted(taken)}, but runs are named after what they start from, `imagenet` "
+                "(θ), `random`, or the source's name (θ̂): give the collection another name"
+            )
         return self
 
     @model_validator(mode="after")
@@ -274,27 +278,30 @@ class Params(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _evidence_is_on_runs_that_are_made(self) -> Params:
-        evidence = self.evidence
-        _within("evidence.challenges", evidence.challenges, "source.challenges", self.source.challenges)
-        _within("evidence.common_classes", evidence.common_classes, "target.challenges", self.target.challenges)
-        _within("evidence.architectures", evidence.architectures, "architectures", self.architectures)
-        if evidence.common_classes:
-            _within("evidence.architectures", evidence.architectures, "target.architectures", self.target.architectures)
-        _within("evidence.multi_task", evidence.multi_task, "architectures", self.architectures)
-        if evidence.multi_task and set(self.source.challenges) != set(get_args(Challenge)):
+    def _side_experiments_are_on_runs_that_are_made(self) -> Params:
+        asked = self.side_experiments
+        _within("side_experiments.challenges", asked.challenges, "source.challenges", self.source.challenges)
+        _within("side_experiments.common_classes", asked.common_classes, "target.challenges", self.target.challenges)
+        _within("side_experiments.architectures", asked.architectures, "architectures", self.architectures)
+        if asked.common_classes:
+            _within(
+                "side_experiments.architectures", asked.architectures, "target.architectures", self.target.architectures
+            )
+        _within("side_experiments.multi_task", asked.multi_task, "architectures", self.architectures)
+        if asked.multi_task and set(self.source.challenges) != set(get_args(Challenge)):
             raise ValueError(
-                f"evidence.multi_task needs all three challenges, but source.challenges is {self.source.challenges}"
+                "side_experiments.multi_task needs all three challenges, but source.challenges is "
+                f"{self.source.challenges}"
             )
         return self
 
     @model_validator(mode="after")
-    def _as_released_has_its_own_pixels(self) -> Params:
-        for strategy in Pixels.model_fields:
-            if self.training.protocol == "as_released" and getattr(self.training.pixels, strategy) == "unit":
+    def _as_released_has_its_own_normalisation(self) -> Params:
+        for strategy in Normalisation.model_fields:
+            if self.training.protocol == "as_released" and getattr(self.training.normalisation, strategy) == "unit":
                 raise ValueError(
-                    f"training.pixels.{strategy} is 'unit', but training.protocol 'as_released' uses each network's "
-                    "own preprocessing: set it to 'protocol' or 'pretrained'"
+                    f"training.normalisation.{strategy} is 'unit', but training.protocol 'as_released' uses each "
+                    "network's own preprocessing: set it to 'protocol' or 'pretrained'"
                 )
         return self
 

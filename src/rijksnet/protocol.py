@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rijksnet.exploration_params import HeadRecipe, OptimiserName
     from rijksnet.params import Strategy, Training
 
+#: How inputs are scaled: to [0,1], or by the mean and standard deviation that weights were trained with, too.
+InputNormalisation = Literal["unit", "pretrained"]
+
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
 #: Makers that name nobody (section 3: the artist challenge is about known makers), lower case.
@@ -159,7 +162,7 @@ def optimiser(name: OptimiserName, learning_rate: float, momentum: float, weight
 
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNormConstants:
     """Constants of batch normalisation; `momentum` is the share of the running statistics that a step keeps."""
 
     momentum: float
@@ -167,20 +170,20 @@ class BatchNorm:
 
 
 #: Keras' defaults, which its ResNet50, Inception-V3 and Xception of the time have in every layer.
-KERAS_BATCH_NORM = BatchNorm(momentum=0.99, epsilon=1e-3)
+KERAS_BATCH_NORM = BatchNormConstants(momentum=0.99, epsilon=1e-3)
 
 
-def batch_norm(training: Training) -> BatchNorm | None:
+def batch_norm(training: Training) -> BatchNormConstants | None:
     """The constants for all networks; None: each network's own. The paper does not state them."""
     return KERAS_BATCH_NORM if training.batch_norm.constants == "keras" else None
 
 
-def pixel_scale(training: Training, strategy: Strategy) -> Literal["unit", "pretrained"]:
-    """Input scale: [0,1] (section 4: "pixel values in [0,1]"), or the mean and std the weights were trained with."""
+def normalisation(training: Training, strategy: Strategy) -> InputNormalisation:
+    """Of inputs: [0,1] (section 4: "pixel values in [0,1]"), or the mean and std the weights were trained with."""
     on_features = strategy in ("off_the_shelf", "svm", "random_forest")
-    pixels = training.pixels.off_the_shelf if on_features else training.pixels.fine_tuning
-    if pixels != "protocol":
-        return pixels
+    asked = training.normalisation.off_the_shelf if on_features else training.normalisation.fine_tuning
+    if asked != "protocol":
+        return asked
     return "pretrained" if training.protocol == "as_released" else "unit"
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from helpers import COLLECTION, KEY, write_record
 from rijksnet.params import Tracking, load
-from rijksnet.paths import EvidencePaths
 from rijksnet.publishing import publish
+from rijksnet.runs.findings import FindingPaths
 from rijksnet.tracking import stores, views
 from stores import MODEL, make_project, served
 
@@ -60,15 +60,15 @@ def project(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for strategy, initialisation, right in RUNS:
             write_record(replace(KEY, strategy=strategy, initialisation=initialisation), right=right, n_epochs=6)
         publish.publish(load(Path("params.yaml")))
-        _add_evidence(folder)
+        _add_findings(folder)
         publish.publish(load(Path("params.yaml")))
         shown = json.loads(Path("published.json").read_text())
     with served(folder) as address:
         yield Project(address, shown)
 
 
-def _add_evidence(folder: Path) -> None:
-    saliency = EvidencePaths(COLLECTION, "type", "test_resnet").saliency
+def _add_findings(folder: Path) -> None:
+    saliency = FindingPaths(COLLECTION, "type", "test_resnet").saliency
     saliency.mkdir()
     drawn = next((folder / "mlartifacts").rglob("confusion_matrix.png"))
     shutil.copyfile(drawn, saliency / "gallery.png")

@@ -17,9 +17,11 @@ from rijksnet import collection_params
 from rijksnet import params as params_module
 from rijksnet.collection_params import Frozen
 from rijksnet.params import Params, load
-from rijksnet.paths import EvidencePaths, RecordPaths, RunKey, base_challenge, features_of, initial_weights
 from rijksnet.runs import plan
 from rijksnet.runs.code import PACKAGE, closure, entry_point, file_of, groups
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey, base_challenge
 
 ROOT = Path(__file__).parents[2]
 DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -118,9 +120,9 @@ def paths_in(entries: list[Any]) -> set[str]:
         ("scratch", "source", "scratch", "random"),
         ("pretrain", "pretrain", "scratch", "random"),
         ("target_off_the_shelf", "target", "off_the_shelf", "imagenet"),
-        ("target_tuned_off_the_shelf", "target", "off_the_shelf", "rijksmuseum"),
+        ("target_tuned_off_the_shelf", "target", "off_the_shelf", "source"),
         ("target_fine_tuning", "target", "fine_tuning", "imagenet"),
-        ("target_tuned_fine_tuning", "target", "fine_tuning", "rijksmuseum"),
+        ("target_tuned_fine_tuning", "target", "fine_tuning", "source"),
     ],
 )
 def test_a_training_stage_reads_and_writes_what_its_run_does(
@@ -132,15 +134,16 @@ def test_a_training_stage_reads_and_writes_what_its_run_does(
         "target": chosen.target.collection,
         "pretrain": chosen.imagenet.pretrain.collection,
     }[where]
-    key = RunKey(collection, "type", "test_resnet", strategy, initialisation, chosen.training.seed)
-    at = RecordPaths.of(key)
+    start = chosen.source.collection if initialisation == "source" else initialisation
+    key = RunKey(collection, "type", "test_resnet", strategy, start, chosen.training.seed)
+    at = RunFolder.of(key)
     content = stages()[stage]
     assert at.root.as_posix() in {filled(path, chosen) for path in paths_in(content["outs"])}
     deps = {filled(path, chosen) for path in paths_in(content["deps"])}
     if initialisation != "random":
-        assert initial_weights(key).as_posix() in deps
+        assert key.initial_weights.as_posix() in deps
     if strategy == "off_the_shelf":
-        assert features_of(key).as_posix() in deps
+        assert key.features.as_posix() in deps
     else:
         assert f"data/{collection}/pixels" in deps
     assert f"data/{collection}/splits/type.parquet" in deps
@@ -169,7 +172,7 @@ def test_a_side_experiment_writes_the_runs_that_the_report_asks_for(
         for path in paths_in(stages()[stage]["outs"])
         for seed in chosen.seeds.further
     }
-    folders = {RecordPaths.of(key).root.as_posix() for key in keys}
+    folders = {RunFolder.of(key).root.as_posix() for key in keys}
     assert folders
     assert all(any(folder.startswith(out) for out in outs) for folder in folders)
     assert all(any(folder.startswith(out) for folder in folders) for out in outs)
@@ -178,7 +181,7 @@ def test_a_side_experiment_writes_the_runs_that_the_report_asks_for(
 @pytest.mark.parametrize("stage", ["probes", "saliency"])
 def test_evidence_lies_where_the_report_looks_for_it(stage: str) -> None:
     chosen = load(ROOT / "params.yaml")
-    at = EvidencePaths(chosen.source.collection, ITEM["item.challenge"], ITEM["item.architecture"])
+    at = FindingPaths(chosen.source.collection, ITEM["item.challenge"], ITEM["item.architecture"])
     assert [filled(path, chosen) for path in stages()[stage]["outs"]] == [getattr(at, stage).as_posix()]
 
 
@@ -226,10 +229,20 @@ def test_every_params_file_is_valid(file: Path) -> None:
     load(file)
 
 
+def watched(stage: dict[str, Any]) -> list[str]:
+    """The parameters on which a stage depends, the lists that several stages have in common opened."""
+    return [
+        key
+        for entry in stage.get("params", [])
+        for key in (entry["params.yaml"] if isinstance(entry, dict) else [entry])
+    ]
+
+
 def test_parameters_that_dvc_watches_exist() -> None:
     known = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name, stage in stages().items():
-        for key in stage.get("params", []):
+        assert len(set(watched(stage))) == len(watched(stage)), f"{name} watches a parameter twice"
+        for key in watched(stage):
             value: Any = known
             if "${" in key:
                 continue

@@ -22,7 +22,7 @@ from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.images import read_image
 from rijksnet.collections.table import TableReader
-from rijksnet.harvesting.shard_writer import Verified, verify
+from rijksnet.harvesting.shard_writer import Verification, verify
 from rijksnet.paths import CollectionPaths
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "rijksmuseum-challenge-sample"
@@ -98,7 +98,7 @@ def test_a_fetch_that_is_killed_again_and_again_ends_with_every_image_whole_and_
             members += tar.getnames()
     assert sorted(members) == sorted(row["image"] for row in catalogue)
     assert len(list(Path("images").glob("*.tar"))) > 1
-    assert verify(Path("images")) == Verified(126, 0)
+    assert verify(Path("images")) == Verification(126, 0)
 
     with Path("images/failures.csv").open(newline="") as stream:
         failures = {row["object_id"]: row["reason"] for row in csv.DictReader(stream)}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rijksnet.collections.rijks_challenge import groundtruth, join
-from rijksnet.collections.rijks_challenge.archive import Description, Stem
+from rijksnet.collections.rijks_challenge.archive import ObjectDescription, Stem
 from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
 from rijksnet.data.official import creator_class, kept_classes, kept_creators
 from rijksnet.data.table1 import GROUNDTRUTH_TABLE
@@ -102,9 +102,9 @@ def _file(place: int, object_id: str) -> Stem:
     return Stem(f"{place:07d}_{object_id}", place, object_id)
 
 
-def records(truth: GroundTruth, stems: list[Stem]) -> dict[Stem, Description]:
+def records(truth: GroundTruth, stems: list[Stem]) -> dict[Stem, ObjectDescription]:
     return {
-        stem: Description(creator=(f"prentmaker: {truth.creators[row].title()}",), type=truth.types[row])
+        stem: ObjectDescription(creator=(f"prentmaker: {truth.creators[row].title()}",), type=truth.types[row])
         for row, stem in enumerate(stems)
     }
 

@@ -17,7 +17,7 @@ import pytest
 
 from oai_server import REAL, Item, OaiServer, hiccups, oai_collection, real_item, real_rows
 from rijksnet.collection_params import OaiCollection
-from rijksnet.collections.harvested import Harvested
+from rijksnet.collections.harvested import HarvestStore
 from rijksnet.collections.metadata import Metadata, parse
 from rijksnet.harvesting.harvest import harvest
 from rijksnet.harvesting.http import Server
@@ -61,7 +61,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         assert service.lists()[-1]["from"] == "2024-05-01T12:00:00Z"
         assert summary.changes == (200, 300, 0, 400)
         assert len(service.requests) - asked == 3  # Identify, and two pages of what has changed
-        with Harvested.reading(collection) as store:
+        with HarvestStore.reading(collection) as store:
             stored = [(one.identifier, one.datestamp) for one in store.records()]
         assert sorted(stored) == sorted((id_, one.datestamp) for id_, one in service.items.items() if one.metadata)
 
@@ -152,7 +152,7 @@ def _change(service: OaiServer, rows: list[dict[str, str]], draw: random.Random)
 
 def _stored(collection: OaiCollection) -> dict[str, Metadata]:
     """The fields of every live record by its OAI identifier."""
-    with Harvested.reading(collection) as store:
+    with HarvestStore.reading(collection) as store:
         assert store.failures() == []
         records = [(one.identifier, parse(one.metadata, "dc", "nl")) for one in store.records()]
     assert len(dict(records)) == len(records)

@@ -19,11 +19,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rijksnet import paths
-from rijksnet.data.subsets import Splits, at
+from rijksnet.data.subsets import LabelledSplits, at
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.runs import record
+from rijksnet.paths import CollectionPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import read_history
+from rijksnet.runs.key import RunKey
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.training import job, loop
@@ -48,9 +49,9 @@ def key_of(strategy: Any, challenge: str = "type") -> RunKey:
     return RunKey("source", challenge, "test_resnet", strategy, "random" if strategy == "scratch" else "imagenet", SEED)
 
 
-def data_of(strategy: str, n: int) -> dict[RunKey, Splits]:
+def data_of(strategy: str, n: int) -> dict[RunKey, LabelledSplits]:
     """Each task's images: of type `n` to train on; of material, where it is learnt too, a few labelled ones."""
-    found: dict[RunKey, Splits] = {}
+    found: dict[RunKey, LabelledSplits] = {}
     for challenge, wanted in {"type": n, "material": 3}.items():
         key = key_of(strategy, challenge)
         data = train.images_of(key)
@@ -72,7 +73,7 @@ class Left:
     weights: dict[str, Tensor]  #: of the tested epoch
 
 
-def carry_out(params: Params, data: dict[RunKey, Splits]) -> None:
+def carry_out(params: Params, data: dict[RunKey, LabelledSplits]) -> None:
     (first, splits), *_ = data.items()
     if first.strategy == "off_the_shelf":
         train.off_the_shelf(params, first, splits)
@@ -80,15 +81,15 @@ def carry_out(params: Params, data: dict[RunKey, Splits]) -> None:
         train.networks(params, data)
 
 
-def left_by(data: dict[RunKey, Splits]) -> Left:
+def left_by(data: dict[RunKey, LabelledSplits]) -> Left:
     history, right, weights = [], [], {}
     for key in data:
-        paths_of_run = RecordPaths.of(key)
-        record.read_run(paths_of_run)
+        paths_of_run = RunFolder.of(key)
+        paths_of_run.read(verify=True)
         history.append(
             [
                 (one.train_loss, one.train_accuracy, one.validation_loss, one.validation_accuracy)
-                for one in record.read_history(paths_of_run.history)
+                for one in read_history(paths_of_run.history)
             ]
         )
         rows = pq.read_table(paths_of_run.predictions, filters=[("split", "==", "test")])
@@ -138,7 +139,7 @@ def with_a_small_last_one(order: np.ndarray) -> Sequence[np.ndarray]:
     return np.array_split(order, np.arange(32, len(order), 32))
 
 
-def labels_of(splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(splits: Sequence[LabelledSplits]) -> tuple[np.ndarray, np.ndarray]:
     """Rows of all training images, (n,), and their class for each task, (n, T), −1 where they have none."""
     images = list(dict.fromkeys(row for one in splits for row in one["train"].rows.tolist()))
     labels = np.full((len(images), len(splits)), -1)
@@ -151,7 +152,7 @@ def labels_of(splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray]:
 def made(key: RunKey, classes: int) -> tuple[Tensor, nn.Module, Any]:
     """Inputs of the whole collection, model and optimiser (paper, section 4)."""
     if key.strategy == "off_the_shelf":
-        inputs = torch.from_numpy(np.load(paths.features_of(key) / "running.npy"))
+        inputs = torch.from_numpy(np.load(key.features / "running.npy"))
         layer = nn.Linear(inputs.shape[1], classes)
         return inputs, layer, torch.optim.RMSprop(layer.parameters(), lr=0.001, alpha=0.9, eps=1e-8)
     model = Plain(classes)
@@ -159,7 +160,9 @@ def made(key: RunKey, classes: int) -> tuple[Tensor, nn.Module, Any]:
     return torch.from_numpy(np.load(CollectionPaths("source").pixels_of_size(32))), model, optimiser
 
 
-def reference(params: Params, data: dict[RunKey, Splits], start: dict[str, Tensor], batches: Batches = even) -> Left:
+def reference(
+    params: Params, data: dict[RunKey, LabelledSplits], start: dict[str, Tensor], batches: Batches = even
+) -> Left:
     """The paper's training, written out: one softmax layer a task, side by side."""
     splits = list(data.values())
     classes, tasks = [len(one["train"].classes) for one in splits], range(len(splits))
@@ -214,7 +217,7 @@ def reference(params: Params, data: dict[RunKey, Splits], start: dict[str, Tenso
 # --- the comparison ---------------------------------------------------------------------------------------------------
 
 
-def differ(one: Left, other: Left, data: dict[RunKey, Splits], precision: str) -> bool:
+def differ(one: Left, other: Left, data: dict[RunKey, LabelledSplits], precision: str) -> bool:
     """By more than rounding."""
     relatively, absolutely, answers_apart = ROUNDING[precision]
     images = np.array([[len(splits["train"]), len(splits["validation"])] for splits in data.values()])[:, None]
@@ -269,7 +272,9 @@ def check_weights(weights: dict[str, Tensor], key: RunKey, plain: Left, keys: li
         torch.testing.assert_close(weights[prefix + name], wanted, rtol=1e-3, atol=1e-5)
 
 
-def kill_in_the_second_epoch(params: Params, data: dict[RunKey, Splits], monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_in_the_second_epoch(
+    params: Params, data: dict[RunKey, LabelledSplits], monkeypatch: pytest.MonkeyPatch
+) -> None:
     train_epoch = loop._train_epoch
 
     def killed(*arguments: Any) -> Any:

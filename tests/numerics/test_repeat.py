@@ -16,8 +16,11 @@ import pytest
 
 from rijksnet.errors import TrainingError
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.runs import lineage, record
+from rijksnet.paths import CollectionPaths
+from rijksnet.runs import lineage
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import read_history
+from rijksnet.runs.key import RunKey
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.training import job, loop
@@ -42,10 +45,10 @@ def carry_out(params: Params, key: RunKey) -> dict[str, Any]:
         train.off_the_shelf(params, key)
     else:
         train.network(params, key)
-    at = RecordPaths.of(key)
-    record.read_run(at)
+    at = RunFolder.of(key)
+    at.read(verify=True)
     left: dict[str, Any] = {file.name: file.read_bytes() for file in (at.weights, at.predictions, at.metrics)}
-    left["history"] = [replace(epoch, time_ms=0, images_per_s=0) for epoch in record.read_history(at.history)]
+    left["history"] = [replace(epoch, time_ms=0, images_per_s=0) for epoch in read_history(at.history)]
     shutil.rmtree("runs")
     return left
 
@@ -107,28 +110,28 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     whole = carry_out(params, key)
     for during in (2, 3):  # killed twice
         kill(params, key, during, monkeypatch)
-        assert not RecordPaths.of(key).run.exists()
+        assert not RunFolder.of(key).run.exists()
     trained = epochs_trained(monkeypatch)
     assert carry_out(params, key) == whole
     assert trained == [3]
-    assert not Path(".checkpoints", RecordPaths.of(key).root).exists()
+    assert not Path(".checkpoints", RunFolder.of(key).root).exists()
 
 
-@pytest.mark.parametrize("change", [{"epochs": 3}, {"precision": "bf16"}, {"pixels": "pretrained"}])
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"precision": "bf16"}, {"normalisation": "pretrained"}])
 @pytest.mark.usefixtures("every_epoch_is_saved")
 def test_a_checkpoint_of_other_settings_is_ignored(
     change: dict[str, Any], tiny_params: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params, other, key = short(tiny_params), short(tiny_params, **change), KEYS[1]
     kill(params, key, 2, monkeypatch)
-    assert Path(".checkpoints", RecordPaths.of(key).root, "checkpoint.pt").exists()
+    assert Path(".checkpoints", RunFolder.of(key).root, "checkpoint.pt").exists()
     trained = epochs_trained(monkeypatch)
     resumed = carry_out(other, key)
     assert trained == list(range(change.get("epochs", EPOCHS)))
     assert carry_out(other, key) == resumed
 
 
-CHECKPOINT = Path(".checkpoints", RecordPaths.of(KEYS[1]).root, "checkpoint.pt")
+CHECKPOINT = Path(".checkpoints", RunFolder.of(KEYS[1]).root, "checkpoint.pt")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
@@ -183,7 +186,7 @@ def test_large_pixels_are_told_by_their_file(tiny_params: Make, monkeypatch: pyt
 
 def test_two_processes_do_not_train_one_run(tiny_params: Make) -> None:
     params, key = short(tiny_params), KEYS[1]
-    at = RecordPaths.of(key)
+    at = RunFolder.of(key)
     whole = carry_out(params, key)
     train.network(params, key)
     holds = "lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(1, flush=True); sys.stdin.read()"
@@ -195,7 +198,7 @@ def test_two_processes_do_not_train_one_run(tiny_params: Make) -> None:
         assert process.stdout.readline()
         with pytest.raises(TrainingError, match=f"another process is training {key}"):
             train.network(params, key)
-        assert record.read_run(at).files["weights.safetensors"]  # what is there stays
+        assert at.read(verify=True).files["weights.safetensors"]  # what is there stays
         process.kill()
     assert carry_out(params, key) == whole
 

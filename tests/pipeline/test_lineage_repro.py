@@ -38,7 +38,7 @@ def test_what_is_made_again_by_hand_is_not_written_into_dvc_s_cache(twin: Projec
     weights = twin.folder / "runs" / OWN / "weights.safetensors"
     assert weights.is_symlink()
     cache = twin.folder / ".dvc" / "cache" / "files" / "md5"
-    change(twin, training__max_epochs={"off_the_shelf": 1, "fine_tuning": 1}, evidence__objects=3)
+    change(twin, training__max_epochs={"off_the_shelf": 1, "fine_tuning": 1}, side_experiments__objects=3)
     source, target = "miniature-rijksmuseum", "miniature-antwerp"
     for command in (
         f"draw {target}", f"catalogue {target}", f"pixels {target}", f"splits {target}", f"audit {target}",

@@ -21,7 +21,7 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
     file = two.folder / "params.yaml"
     file.write_text(file.read_text().replace("miniature-rijksmuseum", "miniature-louvre"), encoding="utf-8")
     change(two, source__challenges=["type"], target__challenges=["type"], scratch__challenges=[])
-    change(two, evidence__challenges=[], evidence__architectures=[])
+    change(two, side_experiments__challenges=[], side_experiments__architectures=[])
     commit(two, "Another source")
     (tmp_path / "server").mkdir()
     with served(tmp_path / "server") as address:
@@ -34,8 +34,9 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
         theirs = MODEL.replace("rijksmuseum", "louvre")
         assert set(models) == {MODEL, MODEL.replace("-type-", "-artist-"), theirs}
         own = OWN.replace("rijksmuseum", "louvre", 1)
+        tuned = TUNED.replace("rijksmuseum-seed", "louvre-seed")
         weights = run_of(two, own)["files"]["weights.safetensors"]
-        assert run_of(two, TUNED)["digests"]["initial_weights"] == weights
+        assert run_of(two, tuned)["digests"]["initial_weights"] == weights
         assert store.get_model_version_by_alias(theirs, "champion").tags["weights_sha256"] == weights
         assert store.get_model_version_by_alias(MODEL, "champion").tags["run_key"] == OWN
         assert two.run("rijksnet", "publish", "--check").strip() == "MLflow shows every record, whole"
@@ -45,12 +46,12 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
         theta = {"model": f"models:/{MODEL}@champion", "store": address, "sha256": champion}
         change(two, imagenet__registry={"test_resnet": theta})
         assert "import_model@test_resnet" in two.repro("target_fine_tuning@type-test_resnet")
-    start = run_of(two, TUNED.replace("rijksmuseum-seed0", "imagenet-seed0"))["ancestry"]
+    start = run_of(two, TUNED.replace("miniature-rijksmuseum-seed0", "imagenet-seed0"))["ancestry"]
     assert [step["from"] for step in start] == ["training", "training", "registry", "training"]
     assert start[1]["name"] == OWN
     assert start[2]["name"] == f"models:/{MODEL}/1"
     # and with the server gone, everything of the second project is there to go on with
     said = two.run("dvc", "repro")
     assert "warning" in said
-    assert run_of(two, TUNED)["digests"]["initial_weights"] == run_of(two, own)["files"]["weights.safetensors"]
+    assert run_of(two, tuned)["digests"]["initial_weights"] == run_of(two, own)["files"]["weights.safetensors"]
     assert (two.folder / "results" / "README.md").is_file()

@@ -70,6 +70,6 @@ def paper_params(params: Params) -> Params:
     content["imagenet"]["pretrain"] |= {"collection": "rijksmuseum", "architectures": []}
     content["scratch"] = {"architecture": "inception_v3", "challenges": ["type"]}
     content["seeds"] |= {"target_challenges": [], "architectures": []}
-    content["evidence"] |= {"challenges": [], "architectures": [], "common_classes": [], "multi_task": []}
+    content["side_experiments"] |= {"challenges": [], "architectures": [], "common_classes": [], "multi_task": []}
     content["exploration"] |= {"challenges": [], "architectures": [], "strategies": []}
     return Params.model_validate(content)

@@ -73,13 +73,13 @@ CHOICES: dict[str, list[Any]] = {
     "input_size": ["native"],
     "seeds.source_challenges.0": ["material", "type", "artist"],
     "seeds.target_challenges.0": ["material", "type", "artist"],
-    "evidence.challenges.0": ["material", "type", "artist"],
-    "evidence.common_classes.0": ["material", "type", "artist"],
+    "side_experiments.challenges.0": ["material", "type", "artist"],
+    "side_experiments.common_classes.0": ["material", "type", "artist"],
     "splits.rule": ["paper", "challenge", "imported"],
     "splits.together": ["object", "near_duplicates"],
     "training.protocol": ["as_written", "as_released"],
-    "training.pixels.off_the_shelf": ["protocol", "unit", "pretrained"],
-    "training.pixels.fine_tuning": ["protocol", "unit", "pretrained"],
+    "training.normalisation.off_the_shelf": ["protocol", "unit", "pretrained"],
+    "training.normalisation.fine_tuning": ["protocol", "unit", "pretrained"],
     "training.recipe.off_the_shelf.optimiser": OPTIMISERS,
     "training.recipe.fine_tuning.optimiser": OPTIMISERS,
     "training.batch_norm.constants": ["own", "keras"],
@@ -93,7 +93,7 @@ CHOICES: dict[str, list[Any]] = {
     "exploration.objectives.0": ["accuracy"],
     "exploration.objectives.1": ["cost"],
     "exploration.space.optimiser.0": OPTIMISERS,
-    "exploration.space.pixels.0": ["unit", "pretrained"],
+    "exploration.space.normalisation.0": ["unit", "pretrained"],
 }
 
 #: What must be there, or be otherwise, for a choice to stand.
@@ -102,12 +102,17 @@ NEEDED: dict[str, Content] = {
     "training.recipe.fine_tuning.optimiser": {"training.recipe.fine_tuning": NETWORK_RECIPE},
     "exploration.objectives.1": {"exploration.objectives": ["accuracy", ""], "exploration.pruner": "none"},
     "exploration.space.optimiser.0": {"exploration.space.optimiser": [""]},
-    "exploration.space.pixels.0": {"exploration.space.pixels": [""]},
+    "exploration.space.normalisation.0": {"exploration.space.normalisation": [""]},
 }
 
 
 #: Lists of choices that are empty in `content`.
-EMPTY = ("seeds.source_challenges", "seeds.target_challenges", "evidence.challenges", "evidence.common_classes")
+EMPTY = (
+    "seeds.source_challenges",
+    "seeds.target_challenges",
+    "side_experiments.challenges",
+    "side_experiments.common_classes",
+)
 
 
 def edited(content: Content, edits: dict[str, Any]) -> Content:
@@ -211,7 +216,7 @@ def test_an_unknown_reader_is_answered_with_those_there_are(content: Content, tm
         "splits.surplus",
         "training.surplus",
         "training.max_epochs.surplus",
-        "training.pixels.surplus",
+        "training.normalisation.surplus",
         "training.recipe.surplus",
         "exploration.surplus",
         "exploration.space.surplus",
@@ -364,23 +369,23 @@ def test_impossible_values_are_refused_by_their_full_name(
             {"seeds.further": [1, 0]}, "seeds.further [1, 0] has training.seed 0, which is run anyway", id="same seed"
         ),
         pytest.param(
-            {"evidence.challenges": ["artist"]},
-            "evidence.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
+            {"side_experiments.challenges": ["artist"]},
+            "side_experiments.challenges has ['artist'], which source.challenges ['material', 'type'] lacks",
             id="evidence on no challenge of the source",
         ),
         pytest.param(
-            {"evidence.common_classes": ["material"]},
-            "evidence.common_classes has ['material'], which target.challenges ['type'] lacks",
+            {"side_experiments.common_classes": ["material"]},
+            "side_experiments.common_classes has ['material'], which target.challenges ['type'] lacks",
             id="common classes of no challenge of the target",
         ),
         pytest.param(
-            {"evidence.architectures": ["vgg19"]},
-            "evidence.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
+            {"side_experiments.architectures": ["vgg19"]},
+            "side_experiments.architectures has ['vgg19'], which architectures ['test_resnet'] lacks",
             id="evidence of no architecture",
         ),
         pytest.param(
-            {"evidence.multi_task": ["test_resnet"]},
-            "evidence.multi_task needs all three challenges, but source.challenges is ['material', 'type']",
+            {"side_experiments.multi_task": ["test_resnet"]},
+            "side_experiments.multi_task needs all three challenges, but source.challenges is ['material', 'type']",
             id="too few tasks",
         ),
         pytest.param(
@@ -448,9 +453,9 @@ def test_impossible_values_are_refused_by_their_full_name(
             id="outside of what a recipe may be",
         ),
         pytest.param(
-            {"training.protocol": "as_released", "training.pixels.off_the_shelf": "unit"},
-            "training.pixels.off_the_shelf is 'unit', but training.protocol 'as_released' uses each network's own "
-            "preprocessing: set it to 'protocol' or 'pretrained'",
+            {"training.protocol": "as_released", "training.normalisation.off_the_shelf": "unit"},
+            "training.normalisation.off_the_shelf is 'unit', but training.protocol 'as_released' uses each "
+            "network's own preprocessing: set it to 'protocol' or 'pretrained'",
             id="as released with the text's pixels",
         ),
     ],

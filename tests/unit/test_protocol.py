@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rijksnet import protocol
-from rijksnet.params import Params, PixelScale, ProtocolName, Strategy
+from rijksnet.params import NormalisationName, Params, ProtocolName, Strategy
 from rijksnet.protocol import Optimiser, Recipe
 
 
@@ -90,7 +90,7 @@ def test_the_recipe_of_each_strategy_under_each_protocol(
     ],
 )
 def test_the_input_scale_is_the_protocols_unless_it_is_chosen(
-    name: ProtocolName, pixels: PixelScale, scale: str, tiny_params: Callable[..., Params]
+    name: ProtocolName, pixels: NormalisationName, scale: str, tiny_params: Callable[..., Params]
 ) -> None:
     other = "pretrained" if name == "as_released" else "unit"
     for chosen, strategies in {
@@ -98,8 +98,8 @@ def test_the_input_scale_is_the_protocols_unless_it_is_chosen(
         "fine_tuning": ("fine_tuning", "scratch", "multi_task", "single_task"),
     }.items():
         both = {"off_the_shelf": "protocol", "fine_tuning": "protocol", chosen: pixels}
-        training = tiny_params(protocol=name, pixels=both).training
-        found = {strategy: protocol.pixel_scale(training, strategy) for strategy in get_args(Strategy)}
+        training = tiny_params(protocol=name, normalisation=both).training
+        found = {strategy: protocol.normalisation(training, strategy) for strategy in get_args(Strategy)}
         assert found == {strategy: scale if strategy in strategies else other for strategy in found}
 
 

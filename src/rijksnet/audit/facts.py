@@ -46,7 +46,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class CleaningFacts:
     """What one rule did to one field: distinct values changed, objects they stood in, the most frequent changes."""
 
     field: str
@@ -156,7 +156,7 @@ class Audit:
     images: int
     rejects: tuple[LeftOut, ...] | None
     unreadable: tuple[LeftOut, ...] | None
-    cleaning: tuple[Cleaned, ...] | None
+    cleaning: tuple[CleaningFacts, ...] | None
     rights: tuple[Rights, ...]
     images_per_object: dict[int, int]  #: objects by how many images they have
     challenges: tuple[ChallengeFacts, ...]
@@ -178,14 +178,14 @@ def left_out(rows: Iterable[Mapping[str, str]]) -> tuple[LeftOut, ...]:
     return tuple(LeftOut(reason, n, first[reason]) for reason, n in _most_frequent(counts))
 
 
-def cleaned(rows: Iterable[Mapping[str, str]]) -> tuple[Cleaned, ...]:
+def cleaned(rows: Iterable[Mapping[str, str]]) -> tuple[CleaningFacts, ...]:
     """What each rule changed, from the rows of cleaning.csv (see `rijksnet.collections.catalogue.Change`)."""
     changes: dict[tuple[str, str], list[Change]] = {}
     for row in rows:
         change = Change(row["field"], row["rule"], row["before"], row["after"], int(row["objects"]))
         changes.setdefault((change.field, change.rule), []).append(change)
     return tuple(
-        Cleaned(field, rule, len(found), sum(one.objects for one in found), tuple(found[:EXAMPLES]))
+        CleaningFacts(field, rule, len(found), sum(one.objects for one in found), tuple(found[:EXAMPLES]))
         for (field, rule), found in changes.items()
     )
 

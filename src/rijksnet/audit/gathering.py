@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from rijksnet.audit import facts
 from rijksnet.audit.facts import Audit
-from rijksnet.audit.pairs import Known, duplicates
+from rijksnet.audit.pairs import ChallengeLabels, duplicates
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.data.duplicates import near_duplicates
 from rijksnet.data.labelled import pairs_of, read_images
@@ -44,7 +44,9 @@ def gather(paths: CollectionPaths) -> Audit:
     objects = facts.objects_of(catalogue)
     labels = {challenge: facts.labels_by_object(objects, challenge) for challenge in COLUMN_OF}
     challenges = _challenges(paths, catalogue, objects, labels, absent)
-    known = {one.challenge: Known(labels[one.challenge], _split_of(paths, one.challenge)) for one in challenges}
+    known = {
+        one.challenge: ChallengeLabels(labels[one.challenge], _split_of(paths, one.challenge)) for one in challenges
+    }
     rejects = _rows(paths.rejects, "records that the catalogue leaves out", "catalogue", absent)
     unreadable = _rows(paths.unreadable, "images that cannot be decoded", "pixels", absent)
     cleaning = _rows(paths.cleaning, "what the cleaning rules changed", "catalogue", absent)
@@ -128,7 +130,9 @@ def _split_of(paths: CollectionPaths, challenge: Challenge) -> dict[str, str] | 
     return dict(zip(table["object_id"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 
-def _duplicates(paths: CollectionPaths, known: Mapping[Challenge, Known], absent: _Absent) -> Duplicates | None:
+def _duplicates(
+    paths: CollectionPaths, known: Mapping[Challenge, ChallengeLabels], absent: _Absent
+) -> Duplicates | None:
     if not paths.images.is_file():
         absent.file(paths.images, "near-duplicate pictures", "pixels")
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Side:
+class PairLabels:
     """What one challenge says of the two pictures of a pair: None where a picture has no label, or is in no split."""
 
     challenge: Challenge
@@ -50,7 +50,7 @@ class Pair:
     image_b: str
     distance: int
     difference: float
-    sides: tuple[Side, ...]
+    sides: tuple[PairLabels, ...]
 
     @property
     def parted(self) -> bool:
@@ -93,14 +93,14 @@ class Duplicates:
     notable: tuple[Pair, ...]
 
 
-class Known(NamedTuple):
+class ChallengeLabels(NamedTuple):
     """What is known of a challenge's objects: `splits` is None where the collection has none."""
 
     labels: Mapping[str, str | None]  #: by object id
     splits: Mapping[str, str] | None  #: by object id; objects that no split holds are absent
 
 
-def duplicates(found: pa.Table, known: Mapping[Challenge, Known]) -> Duplicates:
+def duplicates(found: pa.Table, known: Mapping[Challenge, ChallengeLabels]) -> Duplicates:
     """The facts of the pairs that `rijksnet.data.duplicates.near_duplicates` found."""
     pairs = found.to_pandas()
     different = pairs[pairs["object_a"] != pairs["object_b"]]
@@ -120,7 +120,7 @@ def duplicates(found: pa.Table, known: Mapping[Challenge, Known]) -> Duplicates:
     )
 
 
-def _sides(pairs: pd.DataFrame, known: Known) -> pd.DataFrame:
+def _sides(pairs: pd.DataFrame, known: ChallengeLabels) -> pd.DataFrame:
     """One row a pair: the fields of `Side`, and what follows from them; columns of objects, None where unknown."""
     columns = {}
     for end in ("a", "b"):
@@ -154,7 +154,9 @@ def _listed(pairs: pd.DataFrame, sides: Mapping[Challenge, pd.DataFrame]) -> tup
     rows = {challenge: list(side[fields].itertuples(index=False, name=None)) for challenge, side in sides.items()}
     columns = ["object_a", "image_a", "object_b", "image_b", "distance", "difference"]
     listed = [
-        Pair(a, image_a, b, image_b, int(bits), round(float(unlike), 4), tuple(Side(c, *rows[c][i]) for c in rows))
+        Pair(
+            a, image_a, b, image_b, int(bits), round(float(unlike), 4), tuple(PairLabels(c, *rows[c][i]) for c in rows)
+        )
         for i, (a, image_a, b, image_b, bits, unlike) in enumerate(pairs[columns].itertuples(index=False, name=None))
     ]
     return tuple(sorted(listed, key=lambda pair: (pair.difference, pair.distance, pair.object_a, pair.image_a)))

@@ -5,7 +5,7 @@ Each command imports what it needs when it runs, so that `rijksnet --help` answe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -25,12 +25,15 @@ app = typer.Typer(
 Run them from the project root. Parameters come from params.yaml.""",
 )
 
-MUSEUMS, STAGES, EVIDENCE = "From a museum's servers", "Stages of the pipeline", "Stages: side experiments"
+MUSEUMS, STAGES, SIDE_EXPERIMENTS = "From a museum's servers", "Stages of the pipeline", "Stages: side experiments"
 EXPLORATION, RESULTS, MODELS = "Beside the pipeline: exploration", "Results and tracking", "Registered models"
 
 CollectionArgument = Annotated[str, typer.Argument(help="a collection in params.yaml", show_default=False)]
 ChallengeArgument = Annotated[str, typer.Argument(help="material, type or artist", show_default=False)]
 ArchitectureArgument = Annotated[str, typer.Argument(help="vgg19, …, or any timm model name", show_default=False)]
+From = Annotated[
+    Literal["imagenet", "source"], typer.Option("--from", help="θ, or θ̂ tuned on the source's same challenge")
+]
 
 
 def params() -> Params:
@@ -56,6 +59,11 @@ def params_with(collection: str) -> Params:
     if collection not in found.collections:
         raise ParamsError(f"there is no collection {collection!r} in params.yaml; it has {sorted(found.collections)}")
     return found
+
+
+def initialisation(chosen: Params, start: str) -> str:
+    """Where a run's weights start, as its key names it."""
+    return chosen.source.collection if start == "source" else start
 
 
 def check_challenge(name: str) -> Challenge:

@@ -11,8 +11,10 @@ from rijksnet.cli.app import (
     ArchitectureArgument,
     ChallengeArgument,
     CollectionArgument,
+    From,
     app,
     check_challenge,
+    initialisation,
     params_with,
 )
 
@@ -23,9 +25,7 @@ def explore(
     challenge: ChallengeArgument,
     architecture: ArchitectureArgument,
     strategy: Annotated[Literal["off_the_shelf", "fine_tuning"], typer.Argument(show_default=False)],
-    start: Annotated[
-        Literal["imagenet", "rijksmuseum"], typer.Option("--from", help="θ, or θ̂ tuned on the source's same challenge")
-    ] = "imagenet",
+    start: From = "imagenet",
     trials: Annotated[int | None, typer.Option(min=1, help="recipes to try, in place of exploration.trials")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes that try them on this machine")] = 1,
     adopt: Annotated[bool, typer.Option("--adopt", help="write the winner's recipe into params.yaml")] = False,
@@ -36,9 +36,16 @@ def explore(
     The winner is chosen on the validation split; then it and the paper's choice are tested, once. The same command
     goes on with a study that was interrupted, and joins one that is under way, also from another machine.
     """
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.stages.explore import explore
 
     chosen = params_with(collection)
-    key = RunKey(collection, check_challenge(challenge), architecture, strategy, start, chosen.training.seed)
+    key = RunKey(
+        collection,
+        check_challenge(challenge),
+        architecture,
+        strategy,
+        initialisation(chosen, start),
+        chosen.training.seed,
+    )
     explore(chosen, key, trials, workers, adopts=adopt, helps=helps)

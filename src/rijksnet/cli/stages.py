@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,18 +11,17 @@ from rijksnet.cli.app import (
     ArchitectureArgument,
     ChallengeArgument,
     CollectionArgument,
+    From,
     app,
     check_challenge,
+    initialisation,
     params,
     params_with,
 )
 
 if TYPE_CHECKING:
-    from rijksnet.params import Initialisation, Strategy
+    from rijksnet.params import Strategy
 
-From = Annotated[
-    Literal["imagenet", "rijksmuseum"], typer.Option("--from", help="θ, or θ̂ tuned on the source's same challenge")
-]
 Seed = Annotated[int | None, typer.Option(help="in place of training.seed; the run gets a key of its own")]
 
 
@@ -186,12 +185,13 @@ def report() -> None:
 
 
 def _train(
-    collection: str, challenge: str, architecture: str, strategy: Strategy, start: Initialisation, seed: int | None
+    collection: str, challenge: str, architecture: str, strategy: Strategy, start: str, seed: int | None
 ) -> None:
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.stages import train
 
     chosen = params_with(collection)
     check_challenge(challenge)
-    key = RunKey(collection, challenge, architecture, strategy, start, chosen.training.seed if seed is None else seed)
+    seed = chosen.training.seed if seed is None else seed
+    key = RunKey(collection, challenge, architecture, strategy, initialisation(chosen, start), seed)
     (train.off_the_shelf if strategy == "off_the_shelf" else train.network)(chosen, key)

@@ -32,7 +32,7 @@ NO_RULES = Cleaning()
 
 
 @dataclass(frozen=True)
-class Counts:
+class CatalogueCounts:
     """What `build` found: how many objects and images stay, rejects by reason, and values changed by field and rule."""
 
     objects: int
@@ -47,7 +47,7 @@ class Counts:
         return f"{self.images} images of {self.objects} objects; left out: {left_out}{cleaned}"
 
 
-def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES, raw: Path = Path()) -> Counts:
+def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES, raw: Path = Path()) -> CatalogueCounts:
     """Read a collection, clean its labels, and write its catalogue, its rejects and what cleaning changed.
 
     Args:
@@ -59,7 +59,7 @@ def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES,
     """
     items, changes = _cleaned(list(reader), cleaning, raw)
     records, rejects = _sift(items)
-    counts = Counts(
+    counts = CatalogueCounts(
         len({r.object_id for r in records}),
         len(records),
         dict(Counter(r.reason for r in rejects)),

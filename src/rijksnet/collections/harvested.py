@@ -74,7 +74,7 @@ class Changes(NamedTuple):
         return bool(self.new or self.changed or self.deleted)
 
 
-class Harvested:
+class HarvestStore:
     """An open store; `reading` and `writing` make one."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
@@ -83,7 +83,7 @@ class Harvested:
 
     @classmethod
     @contextmanager
-    def writing(cls, collection: OaiCollection) -> Iterator[Harvested]:
+    def writing(cls, collection: OaiCollection) -> Iterator[HarvestStore]:
         """
         Raises:
             HarvestError: the store belongs to another service, is damaged, or is a link into DVC's cache.
@@ -104,7 +104,7 @@ class Harvested:
 
     @classmethod
     @contextmanager
-    def reading(cls, collection: OaiCollection) -> Iterator[Harvested]:
+    def reading(cls, collection: OaiCollection) -> Iterator[HarvestStore]:
         """
         Raises:
             CollectionError: there is no store, it belongs to another service, or a list was never read to its end.

@@ -177,7 +177,7 @@ def tar_members(tar: Path, stream: BinaryIO, kind: str = "an uncompressed .tar")
         CollectionError: it is no tar, is cut off, or is damaged anywhere. (`tarfile` itself takes a damaged header
             in the middle for the end.)
     """
-    watched, at = _Watched(stream), 0
+    watched, at = _TailKeeper(stream), 0
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", watched), mode="r:") as archive:
             while (member := archive.next()) is not None:
@@ -191,7 +191,7 @@ def tar_members(tar: Path, stream: BinaryIO, kind: str = "an uncompressed .tar")
         raise CollectionError(f"{tar} cannot be read as {kind}: {error}") from error
 
 
-def _require_end(stream: _Watched, at: int) -> None:
+def _require_end(stream: _TailKeeper, at: int) -> None:
     """After the last member only zeros may follow."""
     block = stream.last
     while block:
@@ -203,7 +203,7 @@ def _require_end(stream: _Watched, at: int) -> None:
         block = stream.read(MAX_HEADER)
 
 
-class _Watched:
+class _TailKeeper:
     """A stream that remembers what was read last and is never read without a bound."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rijksnet.collections.harvested import Harvested
+from rijksnet.collections.harvested import HarvestStore
 from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
@@ -33,7 +33,7 @@ class OaiReader:
 
     def __iter__(self) -> Iterator[Record | Reject]:
         collection = self.collection
-        with Harvested.reading(collection) as store, Shards.open(Path(collection.raw) / "images") as shards:
+        with HarvestStore.reading(collection) as store, Shards.open(Path(collection.raw) / "images") as shards:
             names = store.names(collection.language)
             for identifier, _, reason in store.failures():
                 yield Reject(identifier, "", Reason.DOUBTFUL, f"it could not be harvested: {reason}")
@@ -43,7 +43,7 @@ class OaiReader:
 
     def addresses(self) -> Iterator[Address]:
         """The addresses of the images of all records whose rights statement is among those kept."""
-        with Harvested.reading(self.collection) as store:
+        with HarvestStore.reading(self.collection) as store:
             for harvested in store.records(self.collection.sets):
                 said = self._said(harvested)
                 if not isinstance(said, Reject):

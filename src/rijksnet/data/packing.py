@@ -37,7 +37,7 @@ MAX_DATA = MAX_MEMORY + 192 * 2**20
 KEPT_BLOCK = 2**25 - 2**16
 
 
-class Job(NamedTuple):
+class Placement(NamedTuple):
     """One image and the row it belongs in."""
 
     row: int
@@ -46,7 +46,7 @@ class Job(NamedTuple):
     length: int
 
 
-class Target(NamedTuple):
+class PixelFile(NamedTuple):
     """A pixel file: `header` bytes, then uint8 rows of shape (size, size, 3)."""
 
     path: str
@@ -62,7 +62,7 @@ class Problem(NamedTuple):
     detail: str
 
 
-class Packed(NamedTuple):
+class PackOutcome(NamedTuple):
     """What became of a batch: the looks of every image that is packed, by row; and the others."""
 
     looks: dict[int, Look]
@@ -85,12 +85,12 @@ def start_process() -> None:
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def pack_batch(jobs: Sequence[Job], targets: Sequence[Target]) -> Packed:
+def pack_batch(jobs: Sequence[Placement], targets: Sequence[PixelFile]) -> PackOutcome:
     """Decode the images of a batch and write each into its row of every target; the first has the smallest size.
 
     Rows are written through ordinary files, not a memory map, so that a process holds no more than one image.
     """
-    packed = Packed({}, [])
+    packed = PackOutcome({}, [])
     with ExitStack() as stack:
         files = [stack.enter_context(Path(target.path).open("r+b")) for target in targets]
         for job in jobs:
@@ -106,7 +106,7 @@ def pack_batch(jobs: Sequence[Job], targets: Sequence[Target]) -> Packed:
     return packed
 
 
-def _read(job: Job) -> bytes:
+def _read(job: Placement) -> bytes:
     if job.length > MAX_BYTES:
         raise UnreadableError("too large", f"{job.length} bytes; at most {MAX_BYTES}")
     try:

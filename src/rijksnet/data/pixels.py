@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data.packing import Job, Problem, Target, pack_batch, start_process
+from rijksnet.data.packing import PixelFile, Placement, Problem, pack_batch, start_process
 from rijksnet.data.phash import Look
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing, replacing_folder
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rijksnet.data.packing import Packed
+    from rijksnet.data.packing import PackOutcome
     from rijksnet.paths import CollectionPaths
 
 #: Images that travel to a decoding process together; so small that a bar moves and an interruption ends soon.
@@ -45,7 +45,7 @@ NO_LOOK = Look(0, b"")
 
 
 @dataclass(frozen=True)
-class Counts:
+class PixelCounts:
     """What `pack` did: numbers of images packed, and of unreadable ones by reason."""
 
     images: int
@@ -56,7 +56,7 @@ class Counts:
         return f"{self.images} images packed; unreadable: {unreadable}"
 
 
-def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = None) -> Counts:
+def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = None) -> PixelCounts:
     """Decode the catalogue's images (see `rijksnet.data.decode`) and write them, stretched to each size (px).
 
     Writes `pixels/<size>.npy`, uint8 of shape (N, size, size, 3), where N counts the readable images; `images.parquet`
@@ -76,7 +76,7 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
         targets = _create(folder, catalogue.num_rows, sorted(set(sizes)))
         looks, problems = _decode_all(catalogue, targets, workers or _cores(), paths.collection)
         _write_unreadable(catalogue, problems, paths.unreadable)
-        counts = Counts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
+        counts = PixelCounts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
         if not counts.images:
             raise CollectionError(
                 f"collection {paths.collection!r} has no readable image ({counts}): see {paths.unreadable}"
@@ -107,7 +107,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _create(folder: Path, rows: int, sizes: Sequence[int]) -> list[Target]:
+def _create(folder: Path, rows: int, sizes: Sequence[int]) -> list[PixelFile]:
     """Empty pixel files for `rows` images, as sparse files."""
     assert sizes, "some size is always asked for"
     needed, free = sum(rows * size * size * 3 for size in sizes), shutil.disk_usage(folder).free
@@ -120,12 +120,12 @@ def _create(folder: Path, rows: int, sizes: Sequence[int]) -> list[Target]:
     for size in sizes:
         path = folder / f"{size}.npy"
         array = npy.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, size, size, 3))
-        targets.append(Target(str(path), size, array.offset))
+        targets.append(PixelFile(str(path), size, array.offset))
     return targets
 
 
 def _decode_all(
-    catalogue: pa.Table, targets: list[Target], workers: int, name: str
+    catalogue: pa.Table, targets: list[PixelFile], workers: int, name: str
 ) -> tuple[list[Look], list[Problem]]:
     """Let `workers` processes write every image into its row.
 
@@ -133,7 +133,7 @@ def _decode_all(
         Perceptual hash and thumbnail by row, `NO_LOOK` where there is none; and the problems in the order of the rows.
     """
     looks, problems = [NO_LOOK] * catalogue.num_rows, list[Problem]()
-    pending: dict[Future[Packed], int] = {}
+    pending: dict[Future[PackOutcome], int] = {}
     done, started = 0, time.perf_counter()
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_process)
     try:
@@ -159,13 +159,13 @@ def _decode_all(
     return looks, sorted(problems)
 
 
-def _batches(catalogue: pa.Table) -> Iterator[list[Job]]:
+def _batches(catalogue: pa.Table) -> Iterator[list[Placement]]:
     """The images in the order in which they lie on the disk, so that a tar is read from front to back."""
     jobs = catalogue.select(["file", "offset", "length"])
     jobs = jobs.append_column("row", pa.array(range(catalogue.num_rows), pa.int64()))
     jobs = jobs.sort_by([("file", "ascending"), ("offset", "ascending")])
     for start in range(0, jobs.num_rows, BATCH):
-        yield [Job(**job) for job in jobs.slice(start, BATCH).to_pylist()]
+        yield [Placement(**job) for job in jobs.slice(start, BATCH).to_pylist()]
 
 
 def _rows_without_gaps(rows: int, unreadable: list[int]) -> NDArray[np.int64]:
@@ -177,7 +177,7 @@ def _rows_without_gaps(rows: int, unreadable: list[int]) -> NDArray[np.int64]:
     return new
 
 
-def _close_gaps(target: Target, rows: NDArray[np.int64]) -> None:
+def _close_gaps(target: PixelFile, rows: NDArray[np.int64]) -> None:
     """Move what `rows` moves and cut the file to the rows that are left."""
     kept = int((rows >= 0).sum())
     shape = (kept, target.size, target.size, 3)

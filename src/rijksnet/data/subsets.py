@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: A challenge's images, by split.
-Splits = Mapping[str, LabelledRows]
+LabelledSplits = Mapping[str, LabelledRows]
 
 
 def at(rows: LabelledRows, positions: NDArray[np.int64]) -> LabelledRows:
@@ -38,7 +38,7 @@ def only(rows: LabelledRows, keep: NDArray[np.bool_]) -> LabelledRows:
     return at(rows, np.flatnonzero(keep))
 
 
-def with_classes(data: Splits, names: Collection[str]) -> dict[str, LabelledRows]:
+def with_classes(data: LabelledSplits, names: Collection[str]) -> dict[str, LabelledRows]:
     """The images whose class is among `names`, with these as the only classes.
 
     Raises:
@@ -50,7 +50,7 @@ def with_classes(data: Splits, names: Collection[str]) -> dict[str, LabelledRows
     if len(kept) < 2:
         raise SplitError(
             f"only the classes {kept} are common, of {sorted(names)} there and {list(classes)} here, and at least two "
-            "are needed: leave the challenge out of evidence.common_classes"
+            "are needed: leave the challenge out of side_experiments.common_classes"
         )
     new_index = {classes.index(name): i for i, name in enumerate(kept)}
     restricted = {}
@@ -65,7 +65,7 @@ def with_classes(data: Splits, names: Collection[str]) -> dict[str, LabelledRows
     return restricted
 
 
-def trained_on_together(data: Mapping[str, Splits]) -> dict[str, dict[str, LabelledRows]]:
+def trained_on_together(data: Mapping[str, LabelledSplits]) -> dict[str, dict[str, LabelledRows]]:
     """Several challenges, by name, without the training images of objects that any of them validates or tests on.
 
     Splits are drawn a challenge at a time, so that an object may be held out for one and trained on for another; a
@@ -84,7 +84,7 @@ def trained_on_together(data: Mapping[str, Splits]) -> dict[str, dict[str, Label
         if not len(kept):
             raise SplitError(
                 f"challenge {challenge!r}: each of its {len(train)} training images is held out for another of "
-                f"{list(data)}: leave evidence.multi_task empty"
+                f"{list(data)}: leave side_experiments.multi_task empty"
             )
         together[challenge] = {**splits, TRAIN: kept}
     return together

@@ -26,7 +26,7 @@ def adopted(params: Path, strategy: ExploredStrategy, choice: Choice) -> str:
     content: Any = yaml.load(params.read_text(encoding="utf-8"))
     training = content["training"]
     training["recipe"][strategy] = choice.recipe.model_dump()
-    training["pixels"][strategy] = choice.pixels
+    training["normalisation"][strategy] = choice.normalisation
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()

@@ -16,12 +16,12 @@ from rijksnet.exploration import adopt, plots, selection
 from rijksnet.exploration.board import is_over, latest
 from rijksnet.exploration.space import suggest
 from rijksnet.files import replacing
-from rijksnet.paths import PARAMS, StudyPaths
+from rijksnet.paths import PARAMS
 from rijksnet.protocol import VALIDATION
-from rijksnet.runs import lineage, record, writing
+from rijksnet.runs import lineage, writing
 from rijksnet.runs import study as study_record
 from rijksnet.runs.result import load_run
-from rijksnet.runs.study import Study, Trial
+from rijksnet.runs.study import Study, StudyFolder, Trial
 from rijksnet.statistics.significance import paired_test
 from rijksnet.training import job
 from rijksnet.training.cost import network_cost, softmax_cost
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rijksnet.exploration.board import Attempt, Board
     from rijksnet.exploration.space import Choice
     from rijksnet.exploration.trials import Subject
-    from rijksnet.paths import RecordPaths
+    from rijksnet.runs.folder import RunFolder
 
 #: Attributes of a study: the trials for which the test split was opened, and the digests of the records of the two.
 OPENED, RECORDS = "test_split_opened_for", "records"
@@ -58,14 +58,14 @@ def conclude(subject: Subject, board: Board) -> Study:
             f"no trial of study {subject.name} completed ({reasons.most_common(1)[0][0]}, among others): narrow "
             "exploration.space, above all learning_rate"
         )
-    at = StudyPaths.of(subject.key)
+    at = StudyFolder.of(subject.key)
     at.root.mkdir(parents=True, exist_ok=True)
     with FileLock(at.root.with_name(f".{at.root.name}.lock")):
         at.study.unlink(missing_ok=True)
         return _conclude(subject, board, at, ranked)
 
 
-def _conclude(subject: Subject, board: Board, at: StudyPaths, ranked: Sequence[Attempt]) -> Study:
+def _conclude(subject: Subject, board: Board, at: StudyFolder, ranked: Sequence[Attempt]) -> Study:
     winner = ranked[0]
     choice = choice_of(subject, winner)
     opened = list(board.study.user_attrs.get(OPENED, []))
@@ -96,11 +96,11 @@ def _conclude(subject: Subject, board: Board, at: StudyPaths, ranked: Sequence[A
 def choice_of(subject: Subject, attempt: Attempt) -> Choice:
     """The recipe of a finished trial."""
     return suggest(
-        _Suggested(attempt.params), subject.params.exploration.space, subject.strategy, subject.fixed, subject.name
+        _TrialAgain(attempt.params), subject.params.exploration.space, subject.strategy, subject.fixed, subject.name
     )
 
 
-class _Suggested:
+class _TrialAgain:
     """A finished trial, asked again what it tried."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -113,11 +113,11 @@ class _Suggested:
         return self._params[name]
 
 
-def _made(subject: Subject, choice: Choice, at: RecordPaths, digest: str | None) -> str:
+def _made(subject: Subject, choice: Choice, at: RunFolder, digest: str | None) -> str:
     """Digest of the record of a choice; trained unless the study knows the very record that lies there."""
     try:
-        record.read_run(at)
-        if record.digest(at) == digest:
+        at.read(verify=True)
+        if at.digest() == digest:
             return digest
     except RecordError:
         pass
@@ -125,12 +125,12 @@ def _made(subject: Subject, choice: Choice, at: RecordPaths, digest: str | None)
     # what the tracking store shows of it is shown with its study
     tracking = params.tracking.model_copy(update={"live_after_s": math.inf})
     job.carry_out(params.model_copy(update={"tracking": tracking}), subject.job(choice, at))
-    return record.digest(at)
+    return at.digest()
 
 
 def _study(
     subject: Subject,
-    at: StudyPaths,
+    at: StudyFolder,
     ranked: Sequence[Attempt],
     choice: Choice,
     attempts: Sequence[Attempt],
@@ -179,12 +179,12 @@ def _study(
             for name, run in (("the winner", winner), ("the fixed choice", fixed))
             for doubt in run.doubts
         ],
-        digests={**writing.digests(subject.data, record.read_run(at.fixed).digests["initial_weights"]), **digests},
+        digests={**writing.digests(subject.data, at.fixed.read(verify=True).digests["initial_weights"]), **digests},
         lineage=lineage.origin("explore"),
     )
 
 
-def _selection(subject: Subject, at: StudyPaths, ranked: Sequence[Attempt]) -> selection.Selection:
+def _selection(subject: Subject, at: StudyFolder, ranked: Sequence[Attempt]) -> selection.Selection:
     answers = load_run(at.fixed.root).predictions(VALIDATION)
     fixed = answers.probabilities.argmax(axis=1) == answers.labels
     hits = np.stack([place.outcome.hits for place in ranked if place.outcome])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rijksnet import protocol
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rijksnet import protocol
 from rijksnet.exploration_params import HeadRecipe, NetworkRecipe, Recipes
-from rijksnet.params import Pixels
+from rijksnet.params import Normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rijksnet.exploration_params import ExploredStrategy, Range, Space
     from rijksnet.params import Params
+    from rijksnet.protocol import InputNormalisation
 
 #: Searched by their order of magnitude.
 LOGARITHMIC = ("learning_rate", "weight_decay")
@@ -32,11 +33,11 @@ class Choice:
     """One point of the space: a recipe, and how the network's inputs are scaled."""
 
     recipe: HeadRecipe
-    pixels: Literal["unit", "pretrained"]
+    normalisation: InputNormalisation
 
     def settings(self) -> Mapping[str, Any]:
         """Its values by name, without the study's."""
-        return {**self.recipe.model_dump(exclude={"study"}), "pixels": self.pixels}
+        return {**self.recipe.model_dump(exclude={"study"}), "normalisation": self.normalisation}
 
 
 def fixed_choice(params: Params, strategy: ExploredStrategy) -> Choice:
@@ -53,10 +54,10 @@ def fixed_choice(params: Params, strategy: ExploredStrategy) -> Choice:
         "label_smoothing": fixed.label_smoothing,
         "batch_size": fixed.batch_size,
     }
-    pixels = protocol.pixel_scale(training, strategy)
+    normalisation = protocol.normalisation(training, strategy)
     if strategy == "off_the_shelf":
-        return Choice(HeadRecipe(**values), pixels)
-    return Choice(NetworkRecipe(**values, unfrozen=fixed.unfrozen, layer_rate=fixed.layer_rate), pixels)
+        return Choice(HeadRecipe(**values), normalisation)
+    return Choice(NetworkRecipe(**values, unfrozen=fixed.unfrozen, layer_rate=fixed.layer_rate), normalisation)
 
 
 def suggest(trial: Suggests, space: Space, strategy: ExploredStrategy, fixed: Choice, study: str) -> Choice:
@@ -69,8 +70,8 @@ def suggest(trial: Suggests, space: Space, strategy: ExploredStrategy, fixed: Ch
     for name in varied:
         values[name] = _number(trial, name, getattr(space, name), values[name])
     values["batch_size"] = _one_of(trial, "batch_size", space.batch_size, values["batch_size"])
-    pixels = _one_of(trial, "pixels", space.pixels, fixed.pixels)
-    return Choice(type(fixed.recipe)(**values), pixels)
+    normalisation = _one_of(trial, "normalisation", space.normalisation, fixed.normalisation)
+    return Choice(type(fixed.recipe)(**values), normalisation)
 
 
 def _number(trial: Suggests, name: str, chosen: Range | None, fixed: float) -> float:
@@ -89,10 +90,10 @@ def _one_of(trial: Suggests, name: str, values: Sequence[Any], fixed: Any) -> An
 
 
 def unexplored(params: Params) -> Params:
-    """Parameters with the protocol's own recipes and pixels."""
-    pixels = Pixels(off_the_shelf="protocol", fine_tuning="protocol")
+    """Parameters with the protocol's own recipes and normalisation."""
+    normalisation = Normalisation(off_the_shelf="protocol", fine_tuning="protocol")
     recipes = Recipes(off_the_shelf=None, fine_tuning=None)
-    return _with(params, pixels=pixels, recipe=recipes)
+    return _with(params, normalisation=normalisation, recipe=recipes)
 
 
 def with_choice(params: Params, strategy: ExploredStrategy, choice: Choice) -> Params:
@@ -100,7 +101,7 @@ def with_choice(params: Params, strategy: ExploredStrategy, choice: Choice) -> P
     training = params.training
     return _with(
         params,
-        pixels=training.pixels.model_copy(update={strategy: choice.pixels}),
+        normalisation=training.normalisation.model_copy(update={strategy: choice.normalisation}),
         recipe=training.recipe.model_copy(update={strategy: choice.recipe}),
     )
 

@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
     from torch import Tensor
 
-    from rijksnet.data.subsets import Splits
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.exploration.board import Board
     from rijksnet.exploration.outcome import How
     from rijksnet.exploration.space import Choice
     from rijksnet.exploration_params import ExploredStrategy
     from rijksnet.params import Params
-    from rijksnet.paths import RunKey
-    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.folder import RunFolder
+    from rijksnet.runs.history import Epoch
+    from rijksnet.runs.key import RunKey
     from rijksnet.training.heads import Head
     from rijksnet.training.job import Job
 
@@ -61,7 +62,7 @@ class Subject:
         return cast("ExploredStrategy", self.key.strategy)
 
     @cached_property
-    def data(self) -> Splits:
+    def data(self) -> LabelledSplits:
         return strategies.images_of(self.key)
 
     def chosen(self, trial: Trial) -> Choice:
@@ -71,7 +72,7 @@ class Subject:
         """Parameters under which the runs' strategy is that choice's."""
         return with_choice(self.params, self.strategy, choice) if choice.recipe.study else unexplored(self.params)
 
-    def job(self, choice: Choice, at: paths.RecordPaths | None = None) -> Job:
+    def job(self, choice: Choice, at: RunFolder | None = None) -> Job:
         """The training by a choice; where the record goes matters only to one that is carried out."""
         params = self.under(choice)
         if self.strategy == "off_the_shelf":
@@ -80,19 +81,21 @@ class Subject:
 
 
 def features_for(params: Params, key: RunKey) -> Path:
-    """The folder of features whose pixels are scaled as the parameters say: the pipeline's, or one made for studies."""
+    """The folder of features of inputs normalised as the parameters say: the pipeline's, or one made for studies."""
     from rijksnet.training.extraction import extract_collection  # timm takes seconds to import
 
-    scale, ordinary = protocol.pixel_scale(params.training, key.strategy), paths.features_of(key)
-    if read_description(ordinary, paths.initial_weights(key)).pixels == scale:
+    normalisation, ordinary = protocol.normalisation(params.training, key.strategy), key.features
+    if read_description(ordinary, key.initial_weights).normalisation == normalisation:
         return ordinary
-    folder = paths.STUDIES / "features" / ordinary.relative_to(paths.FEATURES).with_name(f"{ordinary.name}-{scale}")
+    folder = (
+        paths.STUDIES / "features" / ordinary.relative_to(paths.FEATURES).with_name(f"{ordinary.name}-{normalisation}")
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         try:
-            read_description(folder, paths.initial_weights(key))
+            read_description(folder, key.initial_weights)
         except (RecordError, WeightsError):
-            extract_collection(params, key.collection, key.architecture, paths.initial_weights(key), folder)
+            extract_collection(params, key.collection, key.architecture, key.initial_weights, folder)
     return folder
 
 
@@ -116,8 +119,8 @@ def train_heads(subject: Subject, choices: Sequence[Choice], told: Told) -> list
     """Outcomes of softmax layers, in the order of their choices; those on the same features train side by side."""
     computed = compute.choose(subject.params.training)
     outcomes: dict[int, Outcome] = {}
-    for pixels in dict.fromkeys(choice.pixels for choice in choices):
-        alike = [i for i, choice in enumerate(choices) if choice.pixels == pixels]
+    for normalisation in dict.fromkeys(choice.normalisation for choice in choices):
+        alike = [i for i, choice in enumerate(choices) if choice.normalisation == normalisation]
         jobs = [subject.job(choices[i]) for i in alike]
         started = time.perf_counter()
         training, validation = (jobs[0].examples(split) for split in (protocol.TRAIN, protocol.VALIDATION))

@@ -22,7 +22,7 @@ def verdict(study: Study) -> list[str]:
 
 def recipe(settings: Mapping[str, Any]) -> str:
     """A recipe in one line; what makes no difference to it is left out."""
-    shown = {name: value for name, value in settings.items() if name not in ("trial", "pixels")}
+    shown = {name: value for name, value in settings.items() if name not in ("trial", "normalisation")}
     if shown["optimiser"] != "sgd":
         shown.pop("momentum")
     idle = {"weight_decay": 0.0, "label_smoothing": 0.0, "unfrozen": 1.0, "layer_rate": 1.0}
@@ -31,7 +31,7 @@ def recipe(settings: Mapping[str, Any]) -> str:
         for name, value in shown.items()
         if value != idle.get(name)
     ]
-    return ", ".join([*parts, f"pixels {settings['pixels']}"])
+    return ", ".join([*parts, f"normalisation {settings['normalisation']}"])
 
 
 def _tried(study: Study) -> str:

@@ -19,7 +19,7 @@ from rijksnet.collections.images import FORMATS
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting import iiif
 from rijksnet.harvesting.http import Answer, RefusedError, Server, TransientError
-from rijksnet.harvesting.shard_writer import Picture, ShardWriter
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 from rijksnet.progress import progress
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ R = TypeVar("R")
 
 
 @dataclass
-class Summary:
+class FetchSummary:
     """What became of the addresses: numbers of them.
 
     `there` were downloaded before (or are another object's, too), `given_up` failed for good before and were not asked
@@ -89,7 +89,7 @@ class _Failure:
 
 def fetch(
     reader: AddressReader, download: Download, folder: Path, retry_failed: bool = False, server: Server | None = None
-) -> Summary:
+) -> FetchSummary:
     """Download what `reader.addresses()` names into the shards of `folder`, which `folder/failures.csv` completes.
 
     What is there is not asked for again, whenever and however an earlier call ended. Failures that may pass (no answer,
@@ -116,12 +116,12 @@ class _Run:
     download: Download
     retry_failed: bool
     report: Report
-    summary: Summary = field(default_factory=Summary)
+    summary: FetchSummary = field(default_factory=FetchSummary)
     started: float = field(default_factory=time.time)
     asked: set[str] = field(default_factory=set)  # in flight: a few addresses
     unanswered: int = 0  # addresses in a row
 
-    def carry_out(self, addresses: Iterable[Address]) -> Summary:
+    def carry_out(self, addresses: Iterable[Address]) -> FetchSummary:
         began = time.monotonic()
         todo = (address for address in addresses if self._is_wanted(address))
         for outcome in _in_parallel(self._ask, todo, self.download.connections):
@@ -196,7 +196,7 @@ def _get(server: Server, url: str, download: Download) -> Answer:
     return server.get(source.address, most_bytes=MOST_BYTES, accept="image/*")
 
 
-def examine(answer: Answer) -> Picture:
+def examine(answer: Answer) -> ImageHeader:
     """What an answer's bytes say that they are; only the image's header is read.
 
     Raises:
@@ -221,7 +221,7 @@ def examine(answer: Answer) -> Picture:
         raise RefusedError("damaged", f"{answer.url}: {type(error).__name__}: {error}") from None
     if max(width, height) > LONGEST_SIDE:
         raise RefusedError("too large", f"{answer.url} is {width} × {height} px: no side may exceed {LONGEST_SIDE}")
-    return Picture(image_format, width, height)
+    return ImageHeader(image_format, width, height)
 
 
 def _in_parallel(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R | None]:

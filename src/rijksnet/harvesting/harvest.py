@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from rijksnet.collections.harvested import UNIDENTIFIED, Changes, Harvested, ListState
+from rijksnet.collections.harvested import UNIDENTIFIED, Changes, HarvestStore, ListState
 from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
@@ -32,7 +32,7 @@ MOST_SILENT = 10
 
 
 @dataclass
-class Summary:
+class HarvestSummary:
     """What a harvest did, and what the store holds now."""
 
     identity: Identity
@@ -63,7 +63,7 @@ class Summary:
         return "\n".join(lines)
 
 
-def harvest(collection: OaiCollection, name: str, server: Server | None = None) -> Summary:
+def harvest(collection: OaiCollection, name: str, server: Server | None = None) -> HarvestSummary:
     """Harvest what is new since the last complete harvest, or everything; goes on where one was interrupted.
 
     Args:
@@ -77,9 +77,9 @@ def harvest(collection: OaiCollection, name: str, server: Server | None = None) 
     """
     server = server or Server(collection.server)
     service = OaiService(collection.endpoint, collection.prefix, server)
-    with _alone(collection, name), Harvested.writing(collection) as store:
+    with _alone(collection, name), HarvestStore.writing(collection) as store:
         try:
-            summary = Summary(service.identify())
+            summary = HarvestSummary(service.identify())
             _ask_again(service, store, summary)
             for set_spec in collection.sets or [""]:
                 _harvest_list(service, store, collection, name, set_spec, summary)
@@ -112,7 +112,7 @@ def _alone(collection: OaiCollection, name: str) -> Iterator[None]:
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def _ask_again(service: OaiService, store: Harvested, summary: Summary) -> None:
+def _ask_again(service: OaiService, store: HarvestStore, summary: HarvestSummary) -> None:
     """Ask for the records that an earlier harvest could not have."""
     for identifier, set_spec, _ in store.failures():
         if identifier.startswith(UNIDENTIFIED):
@@ -125,7 +125,12 @@ def _ask_again(service: OaiService, store: Harvested, summary: Summary) -> None:
 
 
 def _harvest_list(
-    service: OaiService, store: Harvested, collection: OaiCollection, name: str, set_spec: str, summary: Summary
+    service: OaiService,
+    store: HarvestStore,
+    collection: OaiCollection,
+    name: str,
+    set_spec: str,
+    summary: HarvestSummary,
 ) -> None:
     done = store.state(set_spec).done
     if done and collection.until and collection.until < done[:10]:
@@ -142,7 +147,7 @@ def _harvest_list(
 
 
 def _states(
-    service: OaiService, store: Harvested, collection: OaiCollection, set_spec: str, summary: Summary
+    service: OaiService, store: HarvestStore, collection: OaiCollection, set_spec: str, summary: HarvestSummary
 ) -> Iterator[ListState]:
     """Read one list to its end; yields how far it is, after each page is stored."""
     state = store.state(set_spec)
@@ -213,7 +218,7 @@ def _listed(what: str, items: list[tuple[str, str]], most: int = 10) -> list[str
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def _resolve(server: Server, store: Harvested, collection: OaiCollection, name: str) -> int:
+def _resolve(server: Server, store: HarvestStore, collection: OaiCollection, name: str) -> int:
     """Ask for the name of every id that has none yet; the number found.
 
     Raises:
@@ -242,7 +247,7 @@ def _resolve(server: Server, store: Harvested, collection: OaiCollection, name: 
     return found
 
 
-def _ids(store: Harvested, collection: OaiCollection) -> set[str]:
+def _ids(store: HarvestStore, collection: OaiCollection) -> set[str]:
     """Ids that records give without a name."""
     ids: set[str] = set()
     for record in store.records(collection.sets):

@@ -30,7 +30,7 @@ REQUEST = re.compile(
 )
 
 
-class Source(NamedTuple):
+class ImageSource(NamedTuple):
     """Where a manifest's image is: an image service's id, or the address of the image itself."""
 
     address: str
@@ -98,7 +98,7 @@ def listed_sizes(info: Any, side: int) -> list[str]:
     return [both, canonical] if version_3 else [canonical, both]  # each version's canonical form first
 
 
-def first_image(manifest: Any) -> Source:
+def first_image(manifest: Any) -> ImageSource:
     """The image of a manifest's first canvas; a manifest's further canvases (versos, details, pages) are left out.
 
     Raises:
@@ -114,9 +114,9 @@ def first_image(manifest: Any) -> Source:
         body = _first(_get(body, "items")) or body
     service, image_id = _id(_first(_get(body, "service"))), _id(body)
     if service:
-        return Source(service, True)
+        return ImageSource(service, True)
     if image_id:
-        return Source(image_id, is_request(image_id))
+        return ImageSource(image_id, is_request(image_id))
     raise RefusedError("no image in the manifest", "its first canvas has neither an image service nor an image")
 
 

@@ -58,7 +58,7 @@ INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?, ?) ON CONFLICT (url) DO UPDATE SE
 """
 
 
-class Picture(NamedTuple):
+class ImageHeader(NamedTuple):
     """What an image's header says: Pillow's name of its format, and its size in px."""
 
     format: str
@@ -114,7 +114,7 @@ class ShardWriter:
     def failure(self, url: str) -> Failure | None:
         return failure_of(self._index, url)
 
-    def add(self, address: Address, data: bytes, content_type: str, picture: Picture) -> None:
+    def add(self, address: Address, data: bytes, content_type: str, picture: ImageHeader) -> None:
         """Append an image whose address the index does not have, and forget its failures."""
         name = _member_name(address, picture.format)
         member = b"".join((_header(name, len(data)), data, bytes(-len(data) % BLOCK)))
@@ -189,7 +189,7 @@ class ShardWriter:
             writer.writerows(self._index.execute(f"SELECT {columns} FROM failures ORDER BY object_id, url"))
 
 
-class Verified(NamedTuple):
+class Verification(NamedTuple):
     """Numbers of images that are as they were downloaded, and of others, which the index has forgotten."""
 
     whole: int
@@ -199,7 +199,7 @@ class Verified(NamedTuple):
         return f"{self.whole} images are whole; {self.damaged} are damaged and will be fetched again"
 
 
-def verify(folder: Path) -> Verified:
+def verify(folder: Path) -> Verification:
     """Hash every image anew and forget those that are not what was downloaded, so that they are fetched again.
 
     Damaged tar headers and ends of archives are mended on the way.
@@ -221,7 +221,7 @@ def verify(folder: Path) -> Verified:
         index.execute("COMMIT")
         for shard, end in ends(index).items():
             _end_archive(shard_path(folder, shard), end)
-    return Verified(total - len(damaged), len(damaged))
+    return Verification(total - len(damaged), len(damaged))
 
 
 def _is_whole(tar: Path, name: str, offset: int, length: int, digest: str) -> bool:

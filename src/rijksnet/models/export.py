@@ -12,9 +12,9 @@ from rich.markup import escape
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing_folder, sha256_of
 from rijksnet.networks import published, theta
-from rijksnet.paths import RUNS, RecordPaths
+from rijksnet.paths import RUNS
 from rijksnet.publishing.card import card
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.serving.classifier import Classifier
 from rijksnet.tracking import registry, stores
 
@@ -64,7 +64,7 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
     """
     if out.exists():
         raise RecordError(f"{out} is there already: name a new folder")
-    at = RecordPaths(RUNS / what.removeprefix(f"{RUNS}/"))
+    at = RunFolder(RUNS / what.removeprefix(f"{RUNS}/"))
     if at.run.is_file():
         _write(at, at.weights, out, form)
         return
@@ -72,7 +72,7 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
     with TemporaryDirectory() as folder:
         with store.answering(f"fetching {what}"):
             version = _version(store, what)
-            kept = RecordPaths(Path(store.client.download_artifacts(version.run_id, "record", folder)))
+            kept = RunFolder(Path(store.client.download_artifacts(version.run_id, "record", folder)))
             file = registry.fetch_version(store, version, Path(folder) / "model")
         _write(kept, file, out, form)
 
@@ -89,19 +89,19 @@ def _version(store: stores.Store, what: str) -> Any:
     return found
 
 
-def _write(at: RecordPaths, file: Path, out: Path, form: Form) -> None:
-    run = record.read_claims(at)
+def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
+    run = at.read(verify=False)
     if not file.is_file():
         raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
     if sha256_of(file) != run.files.get(at.weights.name):
         raise RecordError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
-    size, scale = run.params["input_size"], run.params["pixels"]
-    model = Classifier(file, size, scale)
+    size, normalisation = run.params["input_size"], run.params["normalisation"]
+    model = Classifier(file, size, normalisation)
     with replacing_folder(out) as part:
         if form == "timm":
             licences = [step["licence"] for step in run.ancestry if "licence" in step]
             licence = "; ".join(dict.fromkeys(licences)) or theta.UNKNOWN
-            apart = published.write(model.network, model.design, model.classes, size, scale, licence, part)
+            apart = published.write(model.network, model.design, model.classes, size, normalisation, licence, part)
         else:
             apart = published.write_onnx(model.network, model.classes, size, part / "model.onnx")
         usage = USAGE[form].format(name=out.name, size=size)

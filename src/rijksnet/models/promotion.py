@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.models.judgement import MARGIN, Judgement, judge
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.result import load_run
 from rijksnet.tracking import pins, registry, stores
 from rijksnet.tracking.stores import pages
@@ -175,8 +175,8 @@ def _answered(store: Store, version: Any) -> Iterator[RunResult]:
         RecordError: neither is there.
     """
     digest = version.tags.get("record_digest")
-    for at in record.find():
-        if record.digest(at) == digest:
+    for at in RunFolder.complete_in():
+        if at.digest() == digest:
             yield load_run(at.root)
             return
     if not registry.is_backed(store, version):

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import RecordError, TrackingError
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing.card import card
 from rijksnet.publishing.publish import publish_records
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import address, pins, registry, stores
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def take(params: Params, what: str, store_uri: str) -> None:
         TrackingError: a store is away, or has no such model.
     """
     with _record(what, store_uri) as at:
-        run = record.read_run(at)
+        run = at.read(verify=True)
         models = {(str(one.challenge), one.architecture): one for one in pins.source_models(params)}
         model = models.get((run.key.challenge, run.key.architecture))
         if model is None:
@@ -62,12 +61,12 @@ def take(params: Params, what: str, store_uri: str) -> None:
 
 
 @contextmanager
-def _record(what: str, store_uri: str) -> Iterator[RecordPaths]:
+def _record(what: str, store_uri: str) -> Iterator[RunFolder]:
     """A whole record, weights included, in a folder of its own where it has to be fetched."""
     if not what.startswith("models:/"):
-        if not RecordPaths(Path(what)).run.is_file():
+        if not RunFolder(Path(what)).run.is_file():
             raise RecordError(f"{what} is no record's folder; a model is models:/NAME@ALIAS or models:/NAME/VERSION")
-        yield RecordPaths(Path(what))
+        yield RunFolder(Path(what))
         return
     if not store_uri:
         raise TrackingError(f"{what} is in which store? Name it: --store https://… or --store sqlite:///FILE")
@@ -78,6 +77,6 @@ def _record(what: str, store_uri: str) -> Iterator[RecordPaths]:
             if version is None:
                 raise TrackingError(f"fetching {what}: {address.without_password(store_uri)} does not have it")
             file = registry.fetch_version(store, version, Path(folder) / "model")
-            at = RecordPaths(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
+            at = RunFolder(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
         shutil.move(file, at.weights)
         yield at

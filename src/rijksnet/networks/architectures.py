@@ -19,6 +19,8 @@ from rijksnet.networks.weights import SOFTMAX, Design
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rijksnet.protocol import InputNormalisation
+
 #: Names where timm's differ: `legacy_xception` is Chollet's Xception; timm has no densely connected network for tests.
 TIMM_NAMES = {"xception": "legacy_xception", "test_densenet": "densenet121"}
 
@@ -91,11 +93,11 @@ class Network(nn.Module):
     pixel_scale: Tensor
     pixel_shift: Tensor
 
-    def __init__(self, design: Design, classes: int, scale: Literal["unit", "pretrained"]) -> None:
+    def __init__(self, design: Design, classes: int, normalisation: InputNormalisation) -> None:
         """
         Args:
             classes: number of classes Q.
-            scale: `unit` maps pixels to [0,1]; `pretrained` also applies the design's mean and std.
+            normalisation: `unit` maps pixels to [0,1]; `pretrained` also applies the design's mean and std.
         """
         super().__init__()
         default_config(design.architecture)
@@ -106,7 +108,7 @@ class Network(nn.Module):
             set_epsilon(self.backbone, design.batch_norm_epsilon)
         self.softmax = nn.Linear(self.backbone.num_features, classes)
         self.frozen: list[nn.Module] = []  # modules of the backbone that never train (layers.freeze)
-        mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
+        mean, std = (design.mean, design.std) if normalisation == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
         # x/255 normalised by mean and std, folded into one scale and one shift
         self.register_buffer("pixel_scale", 1 / (255 * torch.tensor(std)).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_shift", -(torch.tensor(mean) / torch.tensor(std)).view(3, 1, 1), persistent=False)

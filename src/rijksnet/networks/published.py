@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import timm
@@ -21,22 +21,28 @@ if TYPE_CHECKING:
 
     from rijksnet.networks.architectures import Network
     from rijksnet.networks.weights import Design
+    from rijksnet.protocol import InputNormalisation
 
-Scale = Literal["unit", "pretrained"]
 
 #: How far apart logits of the two forms may be, relative to the largest: rounding, since both compute the same.
 TOLERANCE = 1e-4
 
 
 def write(
-    network: Network, design: Design, classes: list[str], size: int, scale: Scale, licence: str, folder: Path
+    network: Network,
+    design: Design,
+    classes: list[str],
+    size: int,
+    normalisation: InputNormalisation,
+    licence: str,
+    folder: Path,
 ) -> float:
     """Write config.json and model.safetensors, which `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
 
-    Preprocessing is what the network was trained with: the image stretched to `size` px, bicubic, and its own scale.
+    Preprocessing is the network's own: the image stretched to `size` px, bicubic, and normalised as it was trained.
 
     Args:
-        network: of that design and scale, as it is used.
+        network: of that design and normalisation, as it is used.
         licence: of the weights that these were trained from.
 
     Returns:
@@ -63,7 +69,7 @@ def write(
     head.load_state_dict(network.softmax.state_dict())
     if design.batch_norm_epsilon is not None:
         _keep_epsilon(model, design.batch_norm_epsilon)
-    mean, std = (design.mean, design.std) if scale == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
+    mean, std = (design.mean, design.std) if normalisation == "pretrained" else ((0.0,) * 3, (1.0,) * 3)
     data = {
         "input_size": (3, size, size),
         "mean": mean,

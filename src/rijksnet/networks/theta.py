@@ -93,6 +93,6 @@ def _triple(numbers: str) -> tuple[float, float, float]:
 
 
 def _save(tensors: dict[str, Any], design: Design, source: Path, out: Path, ancestry: Ancestry) -> None:
-    network = Network(design, classes=1, scale="unit")
+    network = Network(design, classes=1, normalisation="unit")
     weights.load_backbone(network.backbone, tensors, source)
     weights.save(out, network.backbone.state_dict(), design, [], ancestry)

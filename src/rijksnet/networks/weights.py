@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a model that is served needs no parameters
 
     from torch import Tensor, nn
 
-    from rijksnet.protocol import BatchNorm
+    from rijksnet.protocol import BatchNormConstants
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same
 #: weights should be the same bytes.
@@ -47,7 +47,7 @@ class Design:
         mean, std = tuple(content["mean"]), tuple(content["std"])
         return cls(content["architecture"], content["options"], mean, std, content.get("batch_norm_epsilon"))
 
-    def normalising(self, batch_norm: BatchNorm | None) -> Design:
+    def normalising(self, batch_norm: BatchNormConstants | None) -> Design:
         """The same network with these constants of batch normalisation; None: its own."""
         return self if batch_norm is None else replace(self, batch_norm_epsilon=batch_norm.epsilon)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rijksnet.paths import base_challenge
-from rijksnet.runs import record
+from rijksnet.runs.key import base_challenge
 from rijksnet.statistics.significance import wilson_interval
 
 if TYPE_CHECKING:
-    from rijksnet.paths import RecordPaths
+    from rijksnet.runs.folder import Run, RunFolder
 
 ASKED = {"material": "what an object is made of", "type": "what kind of object it is", "artist": "who made an object"}
 
@@ -18,7 +17,7 @@ ASKED = {"material": "what an object is made of", "type": "what kind of object i
 NAMED = 20
 
 
-def card(at: RecordPaths, run: record.Run) -> str:
+def card(at: RunFolder, run: Run) -> str:
     """Markdown, after the sections that model cards have (Mitchell et al. 2019)."""
     measured = json.loads(at.metrics.read_text(encoding="utf-8"))
     params, key = run.params, run.key
@@ -38,7 +37,7 @@ def card(at: RecordPaths, run: record.Run) -> str:
         "Limits": _limits(run),
         "Code": f"commit {run.lineage.get('git_commit') or 'not known'}"
         + (" and changes that were not committed" if run.lineage.get("git_dirty") else "")
-        + f", modules `{str(run.lineage.get('code', 'not known'))[:16]}`; record `{record.digest(at)[:16]}`.",
+        + f", modules `{str(run.lineage.get('code', 'not known'))[:16]}`; record `{at.digest()[:16]}`.",
     }
     return "\n\n".join(f"### {title}\n\n{text}" if title else text for title, text in sections.items())
 
@@ -59,7 +58,7 @@ def _classes(classes: list[str]) -> str:
     return ", ".join(classes[:NAMED]) + more + "."
 
 
-def _ancestry(run: record.Run) -> str:
+def _ancestry(run: Run) -> str:
     if not run.ancestry:
         return "Not stated in the record."
     steps = []
@@ -69,7 +68,7 @@ def _ancestry(run: record.Run) -> str:
     return " → ".join(steps) + "."
 
 
-def _limits(run: record.Run) -> str:
+def _limits(run: Run) -> str:
     said = [
         "It answers one of its classes, whatever it is shown: other materials, kinds or makers, or no museum object.",
         "Its figures are of one collection's photographs; other museums photograph and name things otherwise.",

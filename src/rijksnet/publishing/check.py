@@ -1,4 +1,4 @@
-"""Whether MLflow shows everything that is here: records, evidence, studies, registered versions, champions."""
+"""Whether MLflow shows everything that is here: records, findings, studies, registered versions, champions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RecordError
 from rijksnet.publishing import publish
-from rijksnet.runs import record
 from rijksnet.runs import study as study_record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import mlflow_store, pins, registry, stores, studies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rijksnet.params import Params
-    from rijksnet.paths import RecordPaths
-    from rijksnet.runs.record import Run
+    from rijksnet.runs.folder import Run
     from rijksnet.tracking.pins import Pin, SourceModel
     from rijksnet.tracking.stores import Store
 
@@ -37,10 +36,10 @@ def unshown(store: Store, params: Params, thorough: bool = False) -> Iterator[st
     Args:
         thorough: look at the bytes of what is there, too.
     """
-    runs: dict[RecordPaths, Run] = {}
-    for at in record.find():
+    runs: dict[RunFolder, Run] = {}
+    for at in RunFolder.complete_in():
         try:
-            runs[at] = record.read_run(at) if thorough else record.read_claims(at)
+            runs[at] = at.read(verify=True) if thorough else at.read(verify=False)
         except RecordError as error:
             yield f"{at.root}: the record is damaged: {error}"
     complete = mlflow_store.complete_runs(store, runs.values())
@@ -52,11 +51,11 @@ def unshown(store: Store, params: Params, thorough: bool = False) -> Iterator[st
             yield f"{at.root}: run {shown.run_id} lacks {', '.join(shown.amiss)}"
         if publish.is_candidate(params, run):
             yield from _version(store, at, run)
-    yield from _evidence(store, params, runs, complete, thorough)
+    yield from _findings(store, params, runs, complete, thorough)
     yield from _studies(store, thorough)
 
 
-def _version(store: Store, at: RecordPaths, run: Run) -> Iterator[str]:
+def _version(store: Store, at: RunFolder, run: Run) -> Iterator[str]:
     name = pins.model_of(run.key).name
     version = registry.with_weights(store, name, pins.weights_of(run))
     if version is None:
@@ -65,12 +64,12 @@ def _version(store: Store, at: RecordPaths, run: Run) -> Iterator[str]:
         yield f"{at.root}: version {version.version} of {name} has no card"
 
 
-def _evidence(
-    store: Store, params: Params, runs: Mapping[RecordPaths, Run], complete: Mapping[str, Any], thorough: bool
+def _findings(
+    store: Store, params: Params, runs: Mapping[RunFolder, Run], complete: Mapping[str, Any], thorough: bool
 ) -> Iterator[str]:
-    for at, folder in publish.evidence(params):
-        shown = complete.get(record.digest(at)) if at in runs else None
-        if shown is not None and not mlflow_store.shows_evidence(store, shown, folder, thorough):
+    for at, folder in publish.findings(params):
+        shown = complete.get(at.digest()) if at in runs else None
+        if shown is not None and not mlflow_store.shows_finding(store, shown, folder, thorough):
             yield f"{folder}: run {shown.info.run_id} does not show it"
 
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:  # processes that draw have no use for MLflow
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rijksnet.paths import RecordPaths
-    from rijksnet.runs import record
+    from rijksnet.runs.folder import Run, RunFolder
     from rijksnet.tracking.mlflow_store import Pictures
 
 #: From this many runs on, processes that draw save more than their start costs.
@@ -30,7 +29,7 @@ PROCESSES = 4
 
 
 @contextmanager
-def pictures(records: Sequence[RecordPaths]) -> Iterator[Pictures]:
+def pictures(records: Sequence[RunFolder]) -> Iterator[Pictures]:
     """What writes the artifacts of each of these records into an empty folder.
 
     Drawing takes two thirds of the time of publishing; that of many runs is done by processes of its own, ahead.
@@ -46,7 +45,7 @@ def pictures(records: Sequence[RecordPaths]) -> Iterator[Pictures]:
             pool.shutdown(cancel_futures=True)
 
 
-def draw(at: RecordPaths) -> dict[str, bytes]:
+def draw(at: RunFolder) -> dict[str, bytes]:
     """A run's figures and its table, by file name.
 
     A run without epochs has no learning curve. How far its confidence may be believed is drawn where it is tuned from
@@ -69,7 +68,7 @@ def draw(at: RecordPaths) -> dict[str, bytes]:
     return files
 
 
-def _write(files: dict[str, bytes], at: RecordPaths, run: record.Run, folder: Path) -> None:
+def _write(files: dict[str, bytes], at: RunFolder, run: Run, folder: Path) -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     if at.weights.name in run.files:

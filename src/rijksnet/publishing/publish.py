@@ -17,18 +17,22 @@ from rich.markup import escape
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.exploration.verdict import verdict
 from rijksnet.files import replacing
-from rijksnet.paths import PUBLISHED, RUNS, EvidencePaths, RecordPaths, RunKey
+from rijksnet.paths import PUBLISHED, RUNS
 from rijksnet.progress import progress
 from rijksnet.publishing.card import card
 from rijksnet.publishing.pictures import pictures
-from rijksnet.runs import lineage, record
+from rijksnet.runs import lineage
 from rijksnet.runs import study as study_record
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.tracking import address, mlflow_store, pins, registry, stores, studies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rijksnet.params import Params
+    from rijksnet.runs.folder import Run
     from rijksnet.tracking.mlflow_store import Outcome
     from rijksnet.tracking.stores import Store
 
@@ -36,11 +40,11 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
-class Published:
+class Publication:
     """A record that the store now shows."""
 
-    at: RecordPaths
-    run: record.Run
+    at: RunFolder
+    run: Run
     run_id: str
     outcome: Outcome
 
@@ -54,8 +58,8 @@ def register(params: Params, out: Path) -> None:
     Raises:
         RecordError: a record of the source is damaged; what can be left out is for `publish` to decide.
     """
-    of_source = [at for at in record.find() if at.root.is_relative_to(RUNS / params.source.collection)]
-    candidates = {at: record.read_run(at) for at in of_source if is_candidate(params, record.read_claims(at))}
+    of_source = [at for at in RunFolder.complete_in() if at.root.is_relative_to(RUNS / params.source.collection)]
+    candidates = {at: at.read(verify=True) for at in of_source if is_candidate(params, at.read(verify=False))}
     try:
         store = stores.open_store(params.tracking)
         with store.alone():
@@ -69,14 +73,14 @@ def register(params: Params, out: Path) -> None:
     _write(out, {pins.model_of(run.key).name: run.files[at.weights.name] for at, run in own.items()})
 
 
-def is_candidate(params: Params, run: record.Run) -> bool:
+def is_candidate(params: Params, run: Run) -> bool:
     """Whether a run's weights may become θ̂: tuned from θ on the source."""
     key = run.key
     return (key.collection, key.strategy, key.initialisation) == (params.source.collection, "fine_tuning", "imagenet")
 
 
 def publish(params: Params, thorough: bool = False) -> None:
-    """Make MLflow complete from the records and the pins: runs, evidence, registered versions, champions.
+    """Make MLflow complete from the records and the pins: runs, findings, registered versions, champions.
 
     Twice adds nothing. Which runs show the records is written to `published.json`, also where the store failed midway.
     An experiment of DVC's moves no champion.
@@ -87,17 +91,17 @@ def publish(params: Params, thorough: bool = False) -> None:
     Raises:
         TrackingError: it did.
     """
-    published: list[Published] = []
+    published: list[Publication] = []
     try:
         store = stores.open_store(params.tracking)
         with store.alone():
             try:
-                publish_records(store, list(record.find()), published, thorough)
+                publish_records(store, list(RunFolder.complete_in()), published, thorough)
             finally:
                 _write(PUBLISHED, known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
                 mlflow_store.tell_current(store, {one.run_id: one.run for one in published}, address.experiment())
-            added = publish_evidence(store, params, published, thorough)
+            added = publish_findings(store, params, published, thorough)
             explored = publish_studies(store, thorough)
             registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
             for model in pins.source_models(params) if not address.experiment() else []:
@@ -110,7 +114,7 @@ def publish(params: Params, thorough: bool = False) -> None:
     mended = f", {outcomes['mended']} mended" if outcomes["mended"] else ""
     console.print(
         f"{outcomes['added']} runs added, {outcomes['completed']} completed{mended}, {outcomes['present']} already "
-        f"there; {registered} versions registered, {added} folders of evidence and {explored} studies added at "
+        f"there; {registered} versions registered, {added} findings and {explored} studies added at "
         f"{escape(address.shown(params.tracking))}"
     )
 
@@ -125,10 +129,10 @@ def publish_or_warn(params: Params) -> None:
 
 def publish_records(
     store: Store,
-    records: Sequence[RecordPaths],
-    published: list[Published] | None = None,
+    records: Sequence[RunFolder],
+    published: list[Publication] | None = None,
     thorough: bool = False,
-) -> list[Published]:
+) -> list[Publication]:
     """Publish records, a damaged one left out with a warning.
 
     Args:
@@ -146,7 +150,7 @@ def publish_records(
         shown = {at: mlflow_store.look(store, at, run, complete, thorough) for at, run in runs.items()}
     waiting = [at for at, its in shown.items() if not its.whole and _read(at, verifies=True)]
     runs = {at: run for at, run in runs.items() if at in waiting or shown[at].whole}
-    failed: dict[RecordPaths, TrackingError] = {}
+    failed: dict[RunFolder, TrackingError] = {}
     with progress("publish", len(runs)) as report, pictures(waiting) as write_pictures:
         for done, (at, run) in enumerate(runs.items(), 1):
             with TemporaryDirectory() as folder:
@@ -156,7 +160,7 @@ def publish_records(
                         how = mlflow_store.publish(
                             store, at, run, shown[at], lineage_of_run, write_pictures, Path(folder)
                         )
-                    published.append(Published(at, run, *how))
+                    published.append(Publication(at, run, *how))
                 except RecordError as error:
                     _warn(error)
                 except TrackingError as error:
@@ -177,27 +181,27 @@ def _is_alive(store: Store) -> bool:
     return False
 
 
-def _register(store: Store, one: Published) -> tuple[str, bool]:
+def _register(store: Store, one: Publication) -> tuple[str, bool]:
     with store.answering(f"registering {one.run.key}"):
         return registry.register(store, one.at, one.run, one.run_id, card(one.at, one.run))
 
 
-def evidence(params: Params) -> Iterator[tuple[RecordPaths, Path]]:
-    """The folders of evidence, saliency maps and probes, each with the record of the run that it is of."""
-    for challenge, architecture in product(params.evidence.challenges, params.evidence.architectures):
-        at = EvidencePaths(params.source.collection, challenge, architecture)
+def findings(params: Params) -> Iterator[tuple[RunFolder, Path]]:
+    """The folders of findings, saliency maps and probes, each with the record of the run that it is of."""
+    for challenge, architecture in product(params.side_experiments.challenges, params.side_experiments.architectures):
+        at = FindingPaths(params.source.collection, challenge, architecture)
         key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
-        yield from ((RecordPaths.of(key), folder) for folder in (at.saliency, at.probes))
+        yield from ((RunFolder.of(key), folder) for folder in (at.saliency, at.probes))
 
 
-def publish_evidence(store: Store, params: Params, published: Sequence[Published], thorough: bool = False) -> int:
-    """Show evidence with the runs that it is of; the number of folders that were not shown yet."""
+def publish_findings(store: Store, params: Params, published: Sequence[Publication], thorough: bool = False) -> int:
+    """Show findings with the runs that they are of; the number of folders that were not shown yet."""
     run_ids = {one.at: one.run_id for one in published}
     added = 0
-    for at, folder in evidence(params):
+    for at, folder in findings(params):
         if at in run_ids:
             with store.answering(f"publishing {folder}"):
-                added += mlflow_store.publish_evidence(store, run_ids[at], folder, thorough)
+                added += mlflow_store.publish_finding(store, run_ids[at], folder, thorough)
     return added
 
 
@@ -216,10 +220,10 @@ def publish_studies(store: Store, thorough: bool = False) -> int:
     return added
 
 
-def _read(at: RecordPaths, verifies: bool) -> record.Run | None:
+def _read(at: RunFolder, verifies: bool) -> Run | None:
     """A record, its files seen if asked for: those of a thousand runs are hundreds of gigabytes."""
     try:
-        return record.read_run(at) if verifies else record.read_claims(at)
+        return at.read(verify=True) if verifies else at.read(verify=False)
     except RecordError as error:
         _warn(error)
         return None
@@ -229,8 +233,8 @@ def _warn(error: RecordError) -> None:
     console.print(f"[yellow]warning[/]: {escape(str(error))}")
 
 
-def _shown(store: Store, one: Published) -> dict[str, str]:
-    digest = record.digest(one.at)
+def _shown(store: Store, one: Publication) -> dict[str, str]:
+    digest = one.at.digest()
     return {"experiment_id": mlflow_store.experiment_of(store, one.run), "run_id": one.run_id, "record_digest": digest}
 
 
@@ -238,7 +242,7 @@ def known() -> dict[str, Any]:
     """What published.json says of the records that are here as they are: the runs that show them, by their keys."""
     with suppress(OSError, ValueError):
         said = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-        digests = {str(at.root.relative_to(RUNS)): record.digest(at) for at in record.find()}
+        digests = {str(at.root.relative_to(RUNS)): at.digest() for at in RunFolder.complete_in()}
         return {key: shown for key, shown in said.items() if digests.get(key) == shown["record_digest"]}
     return {}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.paths import RUNS
 from rijksnet.publishing import check, publish
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import address, stores
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def _outside(params: Params) -> list[str]:
     except TrackingError as error:
         print(f"warning: {error}", file=sys.stderr)
         shown = publish.known()
-        return _publish([str(at.root) for at in record.find() if at.root.relative_to(RUNS).as_posix() not in shown])
+        return _publish(
+            [str(at.root) for at in RunFolder.complete_in() if at.root.relative_to(RUNS).as_posix() not in shown]
+        )
 
 
 def _publish(unshown: Sequence[str]) -> list[str]:

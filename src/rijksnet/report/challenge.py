@@ -65,7 +65,7 @@ def measures_table(params: Params, runs: Runs, reference: Path = REFERENCE) -> p
 def _percent(run: RunResult) -> float:
     value = getattr(run.test, MEASURES[run.key.challenge])
     if value is None:
-        raise RecordError(f"{run.paths.metrics} lacks {MEASURES[run.key.challenge]}: make the run again")
+        raise RecordError(f"{run.folder.metrics} lacks {MEASURES[run.key.challenge]}: make the run again")
     return 100 * float(value)
 
 

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths, EvidencePaths
+from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths
 from rijksnet.report import challenge, tables
 from rijksnet.report.confusions import confusions
 from rijksnet.report.measures import statistics
 from rijksnet.report.scorecard import scorecard
 from rijksnet.report.theta_hat import other_origins
+from rijksnet.runs.findings import FindingPaths
 from rijksnet.runs.plan import all_keys, source_keys, target_keys
 from rijksnet.runs.result import load_asked, read_splits
 from rijksnet.statistics import seeds
 from rijksnet.statistics.claims import claims_of, judge
-from rijksnet.statistics.side import side_claims
+from rijksnet.statistics.side_experiments import side_claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rijksnet.params import Params
-    from rijksnet.paths import RunKey
     from rijksnet.report.confusions import Confusions
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.result import RunResult, SplitSummary
     from rijksnet.statistics.claims import Verdict
 
@@ -65,7 +66,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Supplement:
     """What the page and the CSV files add to the tables."""
 
     scorecard: pd.DataFrame
@@ -74,7 +75,7 @@ class Evidence:
     statistics: pd.DataFrame
     spreads: list[seeds.SeedSpread]
     seed_differences: list[seeds.SeedDifference]
-    side: list[Verdict]
+    side_experiments: list[Verdict]
     confusions: list[Confusions]
     saliency: list[Finding]
     probes: list[Finding]
@@ -109,7 +110,7 @@ def gather(params: Params, reference: Path = tables.REFERENCE) -> Results:
     )
 
 
-def gather_evidence(results: Results, reference: Path = tables.REFERENCE) -> Evidence:
+def gather_supplement(results: Results, reference: Path = tables.REFERENCE) -> Supplement:
     """All that stands beside the tables. What has not been made is left out, and said on the page.
 
     Raises:
@@ -118,18 +119,18 @@ def gather_evidence(results: Results, reference: Path = tables.REFERENCE) -> Evi
     params, runs = results.params, results.runs
     of_tables = (results.table1, results.table2, results.table3, results.groundtruth)
     of_source = [
-        EvidencePaths(params.source.collection, name, architecture)
-        for name in params.evidence.challenges
-        for architecture in params.evidence.architectures
+        FindingPaths(params.source.collection, name, architecture)
+        for name in params.side_experiments.challenges
+        for architecture in params.side_experiments.architectures
     ]
-    return Evidence(
+    return Supplement(
         scorecard=scorecard(params, *of_tables, results.paper),
         errata=tables.errata(reference),
         differences=tables.differences(reference),
         statistics=statistics(runs),
         spreads=seeds.spreads(runs),
         seed_differences=seeds.differences(claims_of(params), runs),
-        side=judge(side_claims(params), runs),
+        side_experiments=judge(side_claims(params), runs),
         confusions=[confusions(run) for run in _best(results.keys, runs)],
         saliency=_findings([at.saliency for at in of_source], runs),
         probes=_findings([at.probes for at in of_source], runs),

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import RunKey
 from rijksnet.rendering.canvas import (
     INK,
     MUTED,
@@ -21,6 +20,7 @@ from rijksnet.rendering.canvas import (
     quiet_axes,
     whole_epochs,
 )
+from rijksnet.runs.key import RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +125,7 @@ def _style(key: RunKey, epochs: int, colours: Mapping[str, str]) -> dict[str, An
     return {
         "color": SCRATCH_COLOUR if scratch else colours[key.architecture],
         "linestyle": LINE_STYLES[key.strategy],
-        "linewidth": THICK if key.initialisation == "rijksmuseum" else THIN,
+        "linewidth": THICK if key.is_from_source else THIN,
         "marker": "." if epochs == 1 else "",
     }
 
@@ -154,7 +154,7 @@ def _legend(curves: Sequence[Curve], colours: Mapping[str, str], paper: Sequence
         handles.append(
             sample(f"{name} from scratch", color=SCRATCH_COLOUR, linestyle=LINE_STYLES["scratch"], linewidth=THIN)
         )
-    if any(curve.key.initialisation == "rijksmuseum" for curve in curves):
+    if any(curve.key.is_from_source for curve in curves):
         handles.append(sample("from θ (ImageNet)", color=INK, linewidth=THIN))
         handles.append(sample("from θ̂ (source)", color=INK, linewidth=THICK))
     if paper:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from rijksnet.runs.result import Predictions
+    from rijksnet.runs.predictions import Predictions
     from rijksnet.statistics.calibration import Calibration
 
 __all__ = [

@@ -13,7 +13,7 @@ from rijksnet.report.tables import GROUNDTRUTH, TABLE3_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.result import RunResult
     from rijksnet.statistics.claims import Verdict
 
@@ -25,9 +25,9 @@ FIGURES = {
     "off_the_shelf": "off the shelf, %",
     "fine_tuning": "fine tuning, %",
     "imagenet_off_the_shelf": "θ off the shelf, %",
-    "rijksmuseum_off_the_shelf": "θ̂ off the shelf, %",
+    "source_off_the_shelf": "θ̂ off the shelf, %",
     "imagenet_fine_tuning": "θ fine tuning, %",
-    "rijksmuseum_fine_tuning": "θ̂ fine tuning, %",
+    "source_fine_tuning": "θ̂ fine tuning, %",
 }
 
 #: Stands after the figure of a run that is doubtful.
@@ -197,7 +197,7 @@ def run_grid(runs: Iterable[RunResult]) -> Grid:
 
 def strategy_of(key: RunKey) -> str:
     """How a run was trained, in words; what it starts from where that is the source's weights."""
-    return key.strategy.replace("_", " ") + (" from θ̂" if key.initialisation == "rijksmuseum" else "")
+    return key.strategy.replace("_", " ") + (" from θ̂" if key.is_from_source else "")
 
 
 def _grid(title: str, table: pd.DataFrame, columns: list[Column], text_columns: int) -> Grid:

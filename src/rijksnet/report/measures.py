@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rijksnet.paths import CollectionPaths, base_challenge
+from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.rendering.grid import NOT_APPLICABLE, Cell, Grid
 from rijksnet.report.layout import strategy_of
+from rijksnet.runs.key import base_challenge
 from rijksnet.statistics import tails
 from rijksnet.statistics.calibration import COVERAGES, calibrate, selective_accuracy
 from rijksnet.statistics.significance import wilson_interval
@@ -18,8 +19,9 @@ from rijksnet.statistics.significance import wilson_interval
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from rijksnet.paths import RunKey
-    from rijksnet.runs.result import Predictions, RunResult
+    from rijksnet.runs.key import RunKey
+    from rijksnet.runs.predictions import Predictions
+    from rijksnet.runs.result import RunResult
 
 #: Accuracy of which classes, by how many training images they have; the last: none (`tails.RULES`).
 BANDS = tuple(rule.name for rule in tails.RULES)

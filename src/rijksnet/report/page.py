@@ -14,11 +14,11 @@ from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.rendering import html
 from rijksnet.rendering.pictures import Pictures
-from rijksnet.report import experiments, figures, layout, measures, tables, text, theta_hat
+from rijksnet.report import figures, findings, layout, measures, tables, text, theta_hat
 from rijksnet.report.scorecard import RULE
 from rijksnet.report.scorecard import summary as scorecard_summary
 from rijksnet.runs.result import SETTINGS
-from rijksnet.statistics import side
+from rijksnet.statistics import side_experiments
 from rijksnet.statistics.calibration import calibrate
 from rijksnet.statistics.claims import STATEMENTS
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rijksnet.rendering.grid import Grid
     from rijksnet.rendering.pictures import Picture
     from rijksnet.report.confusions import Confusions, Mistake
-    from rijksnet.report.contents import Evidence, Finding, Results
+    from rijksnet.report.contents import Finding, Results, Supplement
     from rijksnet.runs.result import RunResult
     from rijksnet.statistics.claims import Verdict
 
@@ -48,7 +48,7 @@ class Claims:
 
 
 @dataclass(frozen=True)
-class Confused:
+class ConfusionSection:
     """A run's confusions, with pictures."""
 
     of: Confusions
@@ -68,7 +68,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Shown:
+class FindingSection:
     """An experiment that is no run: its picture, the tables of its measures, and whether its runs are the present."""
 
     finding: Finding
@@ -76,14 +76,14 @@ class Shown:
     grids: list[Grid]
 
 
-def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> str:
+def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) -> str:
     """The page; the same arguments give the same text.
 
     Args:
         curves: PNG of the validation curves of `source` and `target`, of those that have any.
     """
     params = results.params
-    cards = _cards(results, evidence.published)
+    cards = _cards(results, supplement.published)
     collections = list(results.splits)
     anchors = {str(card.run.key): card.anchor for card in cards}
     anchors |= {f"data/{name}/splits.json": f"data-{name}" for name in collections}
@@ -102,7 +102,7 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
         claims_explained=_prose(text.claims_explained(results.verdicts)),
         seed_grids=[
             grid
-            for grid in (text.spread_grid(evidence.spreads), text.seed_difference_grid(evidence.seed_differences))
+            for grid in (text.spread_grid(supplement.spreads), text.seed_difference_grid(supplement.seed_differences))
             if grid.rows
         ],
         seeds_explained=_prose(text.SEEDS_EXPLAINED),
@@ -112,25 +112,25 @@ def page(results: Results, evidence: Evidence, curves: Mapping[str, bytes]) -> s
         groundtruth_explained=_prose(
             text.GROUNDTRUTH_EXPLAINED.format(sha256=results.groundtruth["groundtruth_sha256"][0])
         ),
-        scorecard=layout.scorecard_grid(evidence.scorecard),
-        scorecard_summary=scorecard_summary(evidence.scorecard),
+        scorecard=layout.scorecard_grid(supplement.scorecard),
+        scorecard_summary=scorecard_summary(supplement.scorecard),
         rule=_prose(RULE),
-        errata=layout.errata_grid(evidence.errata),
-        differences=layout.differences_grid(evidence.differences),
+        errata=layout.errata_grid(supplement.errata),
+        differences=layout.differences_grid(supplement.differences),
         curves={part: html.data_uri(content, "image/png") for part, content in curves.items()},
-        confused=[_confused(one) for one in evidence.confusions],
-        statistics=measures.grids(evidence.statistics, results.runs),
+        confused=[_confused(one) for one in supplement.confusions],
+        statistics=measures.grids(supplement.statistics, results.runs),
         statistics_explained=_prose(measures.explained()),
-        reliability=[(one.run, _reliability(one.run)) for one in evidence.confusions],
-        saliency=[_saliency(one) for one in evidence.saliency],
-        saliency_explained=_prose(experiments.SALIENCY_EXPLAINED),
-        shift_explained=_prose(experiments.SHIFT_EXPLAINED),
-        probes=[_probes(one) for one in evidence.probes],
-        probes_explained=_prose(experiments.PROBES_EXPLAINED),
-        side=_claims(evidence.side, side.STATEMENTS),
+        reliability=[(one.run, _reliability(one.run)) for one in supplement.confusions],
+        saliency=[_saliency(one) for one in supplement.saliency],
+        saliency_explained=_prose(findings.SALIENCY_EXPLAINED),
+        shift_explained=_prose(findings.SHIFT_EXPLAINED),
+        probes=[_probes(one) for one in supplement.probes],
+        probes_explained=_prose(findings.PROBES_EXPLAINED),
+        side_experiments=_claims(supplement.side_experiments, side_experiments.STATEMENTS),
         side_explained=_prose(text.SIDE_EXPLAINED),
         dense=[name for name in params.architectures if "densenet" in name],
-        audits=evidence.audits,
+        audits=supplement.audits,
         collections=collections,
         cards=cards,
     )
@@ -170,7 +170,7 @@ def _card(run: RunResult, published: Mapping[str, Mapping[str, str]], ui: str, a
     return Card(run, anchor(run.key), "" if alike else settings, address)
 
 
-def _confused(confusions: Confusions) -> Confused:
+def _confused(confusions: Confusions) -> ConfusionSection:
     run = confusions.run
     pictures = Pictures(CollectionPaths(run.key.collection))
     shown = [
@@ -183,7 +183,7 @@ def _confused(confusions: Confusions) -> Confused:
         if pictures.size is not None
     ]
     matrix = figures.confusion(confusions.matrix, run.classes, str(run.key))
-    return Confused(confusions, layout.strategy_of(run.key), html.data_uri(matrix, "image/png"), shown)
+    return ConfusionSection(confusions, layout.strategy_of(run.key), html.data_uri(matrix, "image/png"), shown)
 
 
 def _reliability(run: RunResult) -> str:
@@ -192,14 +192,14 @@ def _reliability(run: RunResult) -> str:
     return html.data_uri(figures.reliability(test, calibration, str(run.key)), "image/png")
 
 
-def _saliency(finding: Finding) -> Shown:
-    grids = [experiments.faithfulness_grid(finding.about), experiments.shift_grid(finding.about)]
-    return Shown(finding, _as_webp(finding, "gallery.png"), grids)
+def _saliency(finding: Finding) -> FindingSection:
+    grids = [findings.faithfulness_grid(finding.about), findings.shift_grid(finding.about)]
+    return FindingSection(finding, _as_webp(finding, "gallery.png"), grids)
 
 
-def _probes(finding: Finding) -> Shown:
+def _probes(finding: Finding) -> FindingSection:
     frame = pd.read_csv(finding.folder / "probes.csv")
-    return Shown(finding, _as_webp(finding, "probes.png"), [experiments.probes_grid(frame, finding.about)])
+    return FindingSection(finding, _as_webp(finding, "probes.png"), [findings.probes_grid(frame, finding.about)])
 
 
 def _as_webp(finding: Finding, name: str) -> str:

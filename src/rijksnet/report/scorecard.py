@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from rijksnet.params import Pixels
-from rijksnet.protocol import pixel_scale
+from rijksnet.params import Normalisation
+from rijksnet.protocol import normalisation
 from rijksnet.report.sizes import size_of
 from rijksnet.report.tables import GROUNDTRUTH, PAPER_SOURCE, PAPER_TARGET, TABLE3_COLUMNS
 
@@ -44,7 +44,7 @@ TABLE2_COLUMNS = {name: f"{name}_accuracy_percent" for name in TABLED}
 
 
 @dataclass(frozen=True)
-class Cell:
+class PrintedFigure:
     """One printed figure. Accuracies and overlaps are in percent, parameters in millions, all else are counts.
 
     `low` and `high` bound the 95 % Wilson interval of our accuracy, `difference_low` and `difference_high` Newcombe's
@@ -85,7 +85,7 @@ def scorecard(
         *_networks(params, table2, paper),
         *_transfer(params, table3, paper),
     ]
-    columns = [field.name for field in fields(Cell)]
+    columns = [field.name for field in fields(PrintedFigure)]
     frame = pd.DataFrame([asdict(cell) for cell in cells], columns=columns)
     figures = [name for name in columns if name in ("paper", "ours") or name.endswith(("low", "high"))]
     return frame.astype(dict.fromkeys(figures, "float64"))
@@ -123,56 +123,58 @@ def difference_interval(ours: float, n: int, theirs: float, their_n: int, slack:
     return bounds(theirs + slack)[0], bounds(theirs - slack)[1]
 
 
-def _collections(table1: pd.DataFrame, groundtruth: pd.DataFrame, paper: Paper) -> Iterator[Cell]:
+def _collections(table1: pd.DataFrame, groundtruth: pd.DataFrame, paper: Paper) -> Iterator[PrintedFigure]:
     rows = _by(table1, "challenge", "collection")
     for (challenge, collection), printed in _keys(paper.table1):
         ours = rows.get((challenge, collection), {})
         for column in ("samples", "classes"):
-            cell = Cell(1, challenge, collection, "", column, float(printed[column]))
+            cell = PrintedFigure(1, challenge, collection, "", column, float(printed[column]))
             if collection == PAPER_SOURCE:
                 yield _counted(cell, groundtruth)
             else:
                 yield _equal(cell, ours.get(column), f"data/{collection}/splits.json", "after the split")
         if collection == PAPER_TARGET:
             share = ours.get("overlap_percent") if PAPER_SOURCE in set(table1["collection"]) else None
-            yield _overlap(Cell(1, challenge, collection, "", "overlap", _share(printed["overlap"])), share)
+            yield _overlap(PrintedFigure(1, challenge, collection, "", "overlap", _share(printed["overlap"])), share)
 
 
-def _networks(params: Params, table2: pd.DataFrame, paper: Paper) -> Iterator[Cell]:
+def _networks(params: Params, table2: pd.DataFrame, paper: Paper) -> Iterator[PrintedFigure]:
     rows = _by(table2[table2["initialisation"] == "imagenet"], "challenge", "architecture")
     for (challenge, architecture), printed in _keys(paper.table2):
         sizes = paper.table1[challenge, PAPER_SOURCE]
         row = rows.get((challenge, architecture), {})
         for name, theirs in TABLE2_COLUMNS.items():
-            cell = Cell(2, challenge, PAPER_SOURCE, architecture, name, printed[theirs])
+            cell = PrintedFigure(2, challenge, PAPER_SOURCE, architecture, name, printed[theirs])
             yield _accuracy(cell, row, sizes["samples"] // 10, _missing(params, PAPER_SOURCE))
         yield _parameters(challenge, architecture, int(sizes["classes"]), printed["parameters_millions"])
-        cell = Cell(2, challenge, PAPER_SOURCE, architecture, "feature_size", printed["feature_size"])
+        cell = PrintedFigure(2, challenge, PAPER_SOURCE, architecture, "feature_size", printed["feature_size"])
         yield _equal(cell, size_of(architecture).feature_size, COMPUTED, "")
 
 
-def _transfer(params: Params, table3: pd.DataFrame, paper: Paper) -> Iterator[Cell]:
+def _transfer(params: Params, table3: pd.DataFrame, paper: Paper) -> Iterator[PrintedFigure]:
     rows = _by(table3, "challenge", "architecture")
     missing = _missing(params, PAPER_TARGET)
     for (challenge, architecture), printed in _keys(paper.table3):
         their_n = paper.table1[challenge, PAPER_TARGET]["samples"] // 10
         for name, _, _ in TABLE3_COLUMNS:
-            cell = Cell(3, challenge, PAPER_TARGET, architecture, name, printed[f"{name}_percent"])
+            cell = PrintedFigure(3, challenge, PAPER_TARGET, architecture, name, printed[f"{name}_percent"])
             yield _accuracy(cell, rows.get((challenge, architecture), {}), their_n, missing)
 
 
 def _missing(params: Params, collection: str) -> str:
     """Why accuracies on a collection cannot stand beside the paper's; empty where they can."""
     training = params.training
-    as_published = training.model_copy(update={"pixels": Pixels(off_the_shelf="protocol", fine_tuning="protocol")})
+    as_published = training.model_copy(
+        update={"normalisation": Normalisation(off_the_shelf="protocol", fine_tuning="protocol")}
+    )
     needs = {
         f"source.collection {PAPER_SOURCE}": params.source.collection == PAPER_SOURCE,
         f"target.collection {PAPER_TARGET}": collection == PAPER_SOURCE or params.target.collection == PAPER_TARGET,
         "splits.rule paper": params.splits.rule == "paper",
         "splits.together object": params.splits.together == "object",
         "input_size native": params.input_size == "native",
-        "training.pixels protocol": all(
-            pixel_scale(training, strategy) == pixel_scale(as_published, strategy) for strategy in TABLED
+        "training.normalisation protocol": all(
+            normalisation(training, strategy) == normalisation(as_published, strategy) for strategy in TABLED
         ),
         "training.recipe null": not any(dict(training.recipe).values()),
     }
@@ -180,7 +182,7 @@ def _missing(params: Params, collection: str) -> str:
     return f"needs {', '.join(lacking)}" if lacking else ""
 
 
-def _accuracy(cell: Cell, row: Mapping[Hashable, Any], their_n: int, missing: str) -> Cell:
+def _accuracy(cell: PrintedFigure, row: Mapping[Hashable, Any], their_n: int, missing: str) -> PrintedFigure:
     name = cell.column
     run = str(row.get(f"{name}_run", ""))
     if missing or pd.isna(row.get(f"{name}_percent")):
@@ -202,14 +204,14 @@ def _accuracy(cell: Cell, row: Mapping[Hashable, Any], their_n: int, missing: st
     )
 
 
-def _parameters(challenge: str, architecture: str, classes: int, printed: float) -> Cell:
+def _parameters(challenge: str, architecture: str, classes: int, printed: float) -> PrintedFigure:
     count = size_of(architecture).parameters(classes)
     verdict: Outcome = "reproduced" if floor(count / 1e6 + 0.1) == printed else "differs"
-    cell = Cell(2, challenge, PAPER_SOURCE, architecture, "parameters", printed)
+    cell = PrintedFigure(2, challenge, PAPER_SOURCE, architecture, "parameters", printed)
     return replace(cell, ours=count / 1e6, verdict=verdict, run=COMPUTED, note=f"{count:,} with {classes:,} classes")
 
 
-def _counted(cell: Cell, groundtruth: pd.DataFrame) -> Cell:
+def _counted(cell: PrintedFigure, groundtruth: pd.DataFrame) -> PrintedFigure:
     """A count on the ground truth, by the label rule that meets more of both printed figures, of equals the first."""
     rows = groundtruth[(groundtruth["challenge"] == cell.challenge) & (groundtruth["seeds"] == 0)]
     if rows.empty:
@@ -221,14 +223,14 @@ def _counted(cell: Cell, groundtruth: pd.DataFrame) -> Cell:
     return _equal(cell, ours, GROUNDTRUTH, f"rule: {row['rule']}")
 
 
-def _overlap(cell: Cell, ours: float | None) -> Cell:
+def _overlap(cell: PrintedFigure, ours: float | None) -> PrintedFigure:
     if ours is None or pd.isna(ours):
         return replace(cell, note=f"needs the collections {PAPER_SOURCE} and {PAPER_TARGET}")
     verdict: Outcome = "reproduced" if 5 * floor(ours / 5 + 0.5) == cell.paper else "differs"
     return replace(cell, ours=ours, verdict=verdict, run=f"data/{cell.collection}/splits.json")
 
 
-def _equal(cell: Cell, ours: float | None, run: str, note: str) -> Cell:
+def _equal(cell: PrintedFigure, ours: float | None, run: str, note: str) -> PrintedFigure:
     if ours is None or pd.isna(ours):
         return replace(cell, note=f"needs the collection {cell.collection}")
     return replace(cell, ours=ours, verdict="reproduced" if ours == cell.paper else "differs", run=run, note=note)

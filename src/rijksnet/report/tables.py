@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import RunKey
 from rijksnet.report.sizes import size_of
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, SplitSummary
 from rijksnet.statistics.significance import wilson_interval
 
 if TYPE_CHECKING:
-    from rijksnet.params import Initialisation, Params, Strategy
+    from rijksnet.params import Params, Strategy
     from rijksnet.runs.metrics import PerClass
 
 #: Where the paper's figures lie, from the project root.
@@ -37,12 +37,12 @@ GROUNDTRUTH = "reference/rijksmuseum_groundtruth.csv"
 #: The collections of the paper, under the names that this project gives them.
 PAPER_SOURCE, PAPER_TARGET = "rijksmuseum", "antwerp"
 
-#: The columns of Table 3, in the paper's order.
-TABLE3_COLUMNS: tuple[tuple[str, Strategy, Initialisation], ...] = (
-    ("imagenet_off_the_shelf", "off_the_shelf", "imagenet"),
-    ("rijksmuseum_off_the_shelf", "off_the_shelf", "rijksmuseum"),
-    ("imagenet_fine_tuning", "fine_tuning", "imagenet"),
-    ("rijksmuseum_fine_tuning", "fine_tuning", "rijksmuseum"),
+#: The columns of Table 3, in the paper's order: their names, the strategy, and whether it starts from θ̂.
+TABLE3_COLUMNS: tuple[tuple[str, Strategy, bool], ...] = (
+    ("imagenet_off_the_shelf", "off_the_shelf", False),
+    ("source_off_the_shelf", "off_the_shelf", True),
+    ("imagenet_fine_tuning", "fine_tuning", False),
+    ("source_fine_tuning", "fine_tuning", True),
 )
 
 #: The columns of one accuracy.
@@ -53,7 +53,7 @@ COUNTS = ("samples", "classes", "feature_size", "parameters_paper")
 
 Figures = Mapping[Hashable, Any]
 Runs = Mapping[RunKey, RunResult]
-Splits = Mapping[str, Mapping[str, SplitSummary]]
+SplitSummaries = Mapping[str, Mapping[str, SplitSummary]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def differences(reference: Path = REFERENCE) -> pd.DataFrame:
     return pd.read_csv(_existing(reference / "differences.csv"), dtype=str, keep_default_na=False)
 
 
-def table1(params: Params, splits: Splits, paper: Paper) -> pd.DataFrame:
+def table1(params: Params, splits: SplitSummaries, paper: Paper) -> pd.DataFrame:
     """Table 1: a row a challenge and collection; what remains of it after the rule "in every split".
 
     `overlap_percent` is the share of the target's classes that the source has too. `split_digest` says which split the
@@ -135,7 +135,7 @@ def table1(params: Params, splits: Splits, paper: Paper) -> pd.DataFrame:
     return _whole_counts(pd.DataFrame(rows, columns=columns))
 
 
-def table2(params: Params, runs: Runs, paper: Paper, splits: Splits | None = None) -> pd.DataFrame:
+def table2(params: Params, runs: Runs, paper: Paper, splits: SplitSummaries | None = None) -> pd.DataFrame:
     """Table 2: a row a challenge and architecture on the source, off the shelf and fine tuning from ImageNet weights.
 
     The row with `initialisation` random is the network trained from scratch: its accuracy stands under `fine_tuning`.
@@ -163,8 +163,9 @@ def table3(params: Params, runs: Runs, paper: Paper) -> pd.DataFrame:
         for architecture in params.target.architectures:
             figures = paper.table3.get((challenge, architecture), {})
             row: dict[str, object] = {"challenge": challenge, "architecture": architecture}
-            for name, strategy, initialisation in TABLE3_COLUMNS:
-                key = RunKey(collection, challenge, architecture, strategy, initialisation, seed)
+            for name, strategy, from_source in TABLE3_COLUMNS:
+                start = params.source.collection if from_source else "imagenet"
+                key = RunKey(collection, challenge, architecture, strategy, start, seed)
                 row |= _accuracy(name, key, runs.get(key), figures.get(f"{name}_percent"), same_scale)
             rows.append(row)
     columns = [f"{name}_{part}" for name, _, _ in TABLE3_COLUMNS for part in ACCURACY_PARTS]
@@ -190,11 +191,13 @@ def _existing(path: Path) -> Path:
 
 
 def _by_row(path: Path, second: str) -> dict[Hashable, Figures]:
-    frame = pd.read_csv(_existing(path))
+    frame = pd.read_csv(_existing(path)).rename(columns=lambda name: name.replace(f"{PAPER_SOURCE}_", "source_"))
     return {(row["challenge"], row[second]): row for row in frame.to_dict("records")}
 
 
-def _sample(challenge: str, collection: str, splits: Splits, counterpart: str, paper: Paper) -> dict[str, object]:
+def _sample(
+    challenge: str, collection: str, splits: SplitSummaries, counterpart: str, paper: Paper
+) -> dict[str, object]:
     split = splits.get(collection, {}).get(challenge)
     figures = paper.table1.get((challenge, counterpart), {})
     row: dict[str, object] = {
@@ -211,7 +214,7 @@ def _sample(challenge: str, collection: str, splits: Splits, counterpart: str, p
     return row
 
 
-def _overlap(splits: Splits, source: str, target: str, challenge: str) -> float | None:
+def _overlap(splits: SplitSummaries, source: str, target: str, challenge: str) -> float | None:
     ours, theirs = splits.get(target, {}).get(challenge), splits.get(source, {}).get(challenge)
     if ours is None or theirs is None:
         return None

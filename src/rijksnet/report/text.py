@@ -11,15 +11,15 @@ from rijksnet.report.scorecard import RULE
 from rijksnet.report.scorecard import summary as scorecard_summary
 from rijksnet.runs.plan import source_keys, target_keys
 from rijksnet.runs.result import SETTINGS
-from rijksnet.statistics import side
+from rijksnet.statistics import side_experiments
 from rijksnet.statistics.claims import LEVEL, OUTCOMES, STATEMENTS, families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rijksnet.params import Params
-    from rijksnet.paths import RunKey
-    from rijksnet.report.contents import Evidence, Results
+    from rijksnet.report.contents import Results, Supplement
+    from rijksnet.runs.key import RunKey
     from rijksnet.statistics.claims import Verdict
     from rijksnet.statistics.seeds import SeedDifference, SeedSpread
 
@@ -99,7 +99,7 @@ def headline(params: Params) -> str:
     return f"Results on {said}: {drawn[0]} is drawn by RijksNet itself, so its numbers say nothing about museums"
 
 
-def report_text(results: Results, evidence: Evidence) -> str:
+def report_text(results: Results, supplement: Supplement) -> str:
     """README.md: claims, tables, scorecard, curves, and where each number comes from."""
     params = results.params
     parts = [
@@ -110,12 +110,12 @@ def report_text(results: Results, evidence: Evidence) -> str:
         "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
         "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
         *_claims_text(results.verdicts),
-        *_seeds_text(evidence),
+        *_seeds_text(supplement),
         *_tables_text(results),
         "## Scorecard",
-        f"{scorecard_summary(evidence.scorecard)} Each of them: [scorecard.csv](scorecard.csv).",
+        f"{scorecard_summary(supplement.scorecard)} Each of them: [scorecard.csv](scorecard.csv).",
         RULE,
-        *_side_text(evidence),
+        *_side_text(supplement),
         "## Validation curves",
         *_curves_text(results),
         "## Where each number comes from",
@@ -224,10 +224,10 @@ def _curves_text(results: Results) -> list[str]:
     return texts
 
 
-def _seeds_text(evidence: Evidence) -> list[str]:
-    if not evidence.spreads:
+def _seeds_text(supplement: Supplement) -> list[str]:
+    if not supplement.spreads:
         return []
-    grids = [spread_grid(evidence.spreads), seed_difference_grid(evidence.seed_differences)]
+    grids = [spread_grid(supplement.spreads), seed_difference_grid(supplement.seed_differences)]
     files = ["seeds.csv", "seed_differences.csv"]
     shown = [(grid, file) for grid, file in zip(grids, files, strict=True) if grid.rows]
     return [*(part for grid, file in shown for part in _table_text(grid, file)), SEEDS_EXPLAINED]
@@ -270,11 +270,11 @@ def seed_difference_grid(differences: Sequence[SeedDifference]) -> Grid:
     return Grid("Other seeds: differences", headings, rows, text_columns=2)
 
 
-def _side_text(evidence: Evidence) -> list[str]:
-    groups = by_claim(evidence.side, side.STATEMENTS)
+def _side_text(supplement: Supplement) -> list[str]:
+    groups = by_claim(supplement.side_experiments, side_experiments.STATEMENTS)
     if not groups:
         return []
-    parts = [f"- {side.STATEMENTS[name].capitalize()}: {summary(group)}" for name, group in groups]
+    parts = [f"- {side_experiments.STATEMENTS[name].capitalize()}: {summary(group)}" for name, group in groups]
     return [
         "## Side experiments",
         "\n".join(parts),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rijksnet.paths import RecordPaths, RunKey, base_challenge
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey, base_challenge
 from rijksnet.tracking import pins
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def other_origins(params: Params, runs: Mapping[RunKey, RunResult]) -> list[str]
         starts = {
             run.initial_weights
             for key, run in runs.items()
-            if key.initialisation == "rijksmuseum" and (base_challenge(key.challenge), key.architecture) == of
+            if key.is_from_source and (base_challenge(key.challenge), key.architecture) == of
         }
         own = runs.get(RunKey(model.collection, *of, "fine_tuning", "imagenet", params.training.seed))
         if not starts or (own is not None and starts == {own.weights_digest}):
@@ -41,5 +41,5 @@ def _named(start: str, own: RunResult | None, pin: pins.Pin | None) -> str:
     if pin is None or pin.weights_sha256 != start:
         return f"weights {start[:12]}…, which neither the own run nor the pin names: `dvc repro` makes the runs again"
     described = f"the run `{pin.run_key}`, weights {start[:12]}…, chosen by a {pin.chosen_by}"
-    differs = pin.differences(record.read_claims(RecordPaths.of(own.key))) if own is not None else []
+    differs = pin.differences(RunFolder.of(own.key).read(verify=False)) if own is not None else []
     return f"{described}; {'; '.join(differs)}" if differs else described

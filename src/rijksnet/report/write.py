@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rijksnet.report import page, tables, text
-from rijksnet.report.contents import Evidence, Results, gather, gather_evidence
+from rijksnet.report.contents import Results, Supplement, gather, gather_supplement
 from rijksnet.report.curves import Curve, paper_curves, validation_curves
 from rijksnet.report.layout import strategy_of
 from rijksnet.runs.plan import source_keys, target_keys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rijksnet.params import Params
     from rijksnet.runs.result import RunResult
 
-__all__ = ["Evidence", "Results", "gather", "gather_evidence", "tables_text", "write_report"]
+__all__ = ["Results", "Supplement", "gather", "gather_supplement", "tables_text", "write_report"]
 
 
 def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) -> None:
@@ -32,14 +32,14 @@ def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) 
     side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and `dvc metrics`.
 
     Raises:
-        RecordError: as `gather` and `gather_evidence`; nothing is written then.
+        RecordError: as `gather` and `gather_supplement`; nothing is written then.
     """
     results = gather(params, reference)
-    evidence = gather_evidence(results, reference)
+    supplement = gather_supplement(results, reference)
     curves = _curves(results, reference)
-    html = page.page(results, evidence, curves)
+    html = page.page(results, supplement, curves)
     out.mkdir(parents=True, exist_ok=True)
-    for name, frame in _frames(results, evidence).items():
+    for name, frame in _frames(results, supplement).items():
         figures = "%.2f" if name in ("table1", "table2", "table3", "challenge", "scorecard") else "%.4g"
         frame.to_csv(out / f"{name}.csv", index=False, float_format=figures)
     for part, file in text.CURVES.items():
@@ -48,7 +48,7 @@ def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) 
         else:
             (out / file).unlink(missing_ok=True)
     (out / "metrics.json").write_text(json.dumps(_metrics(results), indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(text.report_text(results, evidence), encoding="utf-8")
+    (out / "README.md").write_text(text.report_text(results, supplement), encoding="utf-8")
     (out / "report.html").write_text(html, encoding="utf-8")
 
 
@@ -61,21 +61,21 @@ def tables_text(params: Params, reference: Path = tables.REFERENCE) -> str:
     return text.tables_text(gather(params, reference))
 
 
-def _frames(results: Results, evidence: Evidence) -> dict[str, pd.DataFrame]:
+def _frames(results: Results, supplement: Supplement) -> dict[str, pd.DataFrame]:
     """The CSV files by name."""
     frames = {
         "table1": results.table1,
         "table2": results.table2,
         "table3": results.table3,
         "claims": claims_table(results.verdicts),
-        "scorecard": evidence.scorecard,
-        "statistics": evidence.statistics,
-        "seeds": seeds.spreads_table(evidence.spreads),
-        "seed_differences": seeds.differences_table(evidence.seed_differences),
+        "scorecard": supplement.scorecard,
+        "statistics": supplement.statistics,
+        "seeds": seeds.spreads_table(supplement.spreads),
+        "seed_differences": seeds.differences_table(supplement.seed_differences),
         "curves": _epochs(results),
     }
-    if evidence.side:
-        frames["side_experiments"] = claims_table(evidence.side)
+    if supplement.side_experiments:
+        frames["side_experiments"] = claims_table(supplement.side_experiments)
     if results.measures is not None:
         frames["challenge"] = results.measures
     return frames

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.files import replacing_folder, sha256_of
+from rijksnet.paths import RUNS
+
+
+@dataclass(frozen=True)
+class FindingPaths:
+    """What belongs to an architecture's runs of one challenge on the source; it lies beside their records."""
+
+    collection: str
+    challenge: str
+    architecture: str
+
+    @property
+    def root(self) -> Path:
+        return RUNS / self.collection / self.challenge / self.architecture
+
+    @property
+    def saliency(self) -> Path:
+        """Folder: gallery.png, objects.csv, saliency.json."""
+        return self.root / "saliency"
+
+    @property
+    def probes(self) -> Path:
+        """Folder: probes.csv, probes.png, probes.json."""
+        return self.root / "probes"
+
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

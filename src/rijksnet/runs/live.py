@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rijksnet.paths import COMMON_CLASSES, RunKey
+from rijksnet.runs.key import COMMON_CLASSES, RunKey
 
 if TYPE_CHECKING:
     from rijksnet.params import Params, Strategy
@@ -32,7 +32,7 @@ def target_keys(params: Params) -> list[RunKey]:
         for challenge in target.challenges
         for architecture in target.architectures
         for strategy in ("off_the_shelf", "fine_tuning")
-        for initialisation in ("imagenet", "rijksmuseum")
+        for initialisation in ("imagenet", params.source.collection)
     ]
 
 
@@ -47,7 +47,7 @@ def seed_keys(params: Params) -> list[RunKey]:
                     keys.append(RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", seed))
                 for challenge in seeds.target_challenges:
                     of = (params.target.collection, challenge, architecture, strategy)
-                    keys += [RunKey(*of, "imagenet", seed), RunKey(*of, "rijksmuseum", seed)]
+                    keys += [RunKey(*of, "imagenet", seed), RunKey(*of, params.source.collection, seed)]
     return keys
 
 
@@ -55,8 +55,8 @@ def classifier_keys(params: Params) -> list[RunKey]:
     """Support vector machine and random forest on the source's features (footnote 7)."""
     return [
         RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", params.training.seed)
-        for challenge in params.evidence.challenges
-        for architecture in params.evidence.architectures
+        for challenge in params.side_experiments.challenges
+        for architecture in params.side_experiments.architectures
         for strategy in ("svm", "random_forest")
     ]
 
@@ -65,7 +65,7 @@ def multi_task_keys(params: Params) -> list[RunKey]:
     """One network for all three challenges, and three single ones trained on the same images."""
     return [
         RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", params.training.seed)
-        for architecture in params.evidence.multi_task
+        for architecture in params.side_experiments.multi_task
         for challenge in params.source.challenges
         for strategy in ("multi_task", "single_task")
     ]
@@ -77,10 +77,10 @@ def common_classes_keys(params: Params) -> list[RunKey]:
         RunKey(
             params.target.collection, challenge + COMMON_CLASSES, architecture, strategy, start, params.training.seed
         )
-        for challenge in params.evidence.common_classes
-        for architecture in params.evidence.architectures
+        for challenge in params.side_experiments.common_classes
+        for architecture in params.side_experiments.architectures
         for strategy in ("off_the_shelf", "fine_tuning")
-        for start in ("imagenet", "rijksmuseum")
+        for start in ("imagenet", params.source.collection)
     ]
 
 

@@ -1,30 +1,30 @@
-"""Records as the analysis reads them: the one module of this room that opens a run's files."""
+"""What a run found: its scores, history and predictions, as tables and tests read them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST
+from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.plan import all_keys
+from rijksnet.runs.predictions import read_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from rijksnet.params import Params
+    from rijksnet.runs.key import RunKey
+    from rijksnet.runs.predictions import Predictions
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
-SETTINGS = ("protocol", "pixels", "batch_norm_constants", "batch_norm_frozen", "input_size", "split_rule")
+SETTINGS = ("protocol", "normalisation", "batch_norm_constants", "batch_norm_frozen", "input_size", "split_rule")
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,6 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """One split's predictions: identifiers of length N, `labels` int64 (N,), `probabilities` float32 (N, Q)."""
-
-    index: pd.MultiIndex
-    labels: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class RunResult:
     """One complete record. Scores are read at once, history and predictions when asked for.
 
@@ -72,7 +63,7 @@ class RunResult:
     """
 
     key: RunKey
-    paths: RecordPaths
+    folder: RunFolder
     test: Scores
     validation: Scores
     majority_accuracy: float
@@ -94,7 +85,7 @@ class RunResult:
 
         Only where `best_epoch` is not None.
         """
-        return pd.read_csv(self.paths.history)
+        return pd.read_csv(self.folder.history)
 
     def predictions(self, split: str = TEST) -> Predictions:
         """The predictions on the `validation` or the `test` split.
@@ -102,17 +93,7 @@ class RunResult:
         Raises:
             RecordError: the file is absent or holds no prediction on that split.
         """
-        import pyarrow.parquet as pq
-
-        if not self.paths.predictions.is_file():
-            raise RecordError(f"{self.paths.predictions} is not a file: fetch it (dvc pull) or train the run again")
-        table = pq.read_table(self.paths.predictions, filters=[("split", "==", split)])
-        if table.num_rows == 0:
-            raise RecordError(f"{self.paths.predictions} holds no prediction on the {split} split; train the run again")
-        names = table.select(["object_id", "image"]).to_pandas()
-        probabilities = table["probabilities"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-        labels = table["label"].to_numpy().astype(np.int64)
-        return Predictions(pd.MultiIndex.from_frame(names), labels, probabilities)
+        return read_predictions(self.folder.predictions, split)
 
     def correct(self) -> pd.Series[bool]:
         """Whether each test image was classified rightly, indexed by (object_id, image), named after the run."""
@@ -127,34 +108,33 @@ def load_run(root: Path) -> RunResult:
     Raises:
         RecordError: a file is absent, or lacks what the analysis needs.
     """
-    paths = RecordPaths(root)
+    folder = RunFolder(root)
+    run = folder.read(verify=False)
     try:
-        content = paths.run.read_bytes()
-        run = json.loads(content)
-        metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
+        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
         return RunResult(
-            key=RunKey(**run["key"]),
-            paths=paths,
+            key=run.key,
+            folder=folder,
             test=_scores(metrics["test"]),
             validation=_scores(metrics["validation"]),
             majority_accuracy=metrics["majority_accuracy"],
-            classes=tuple(run["classes"]),
-            parameters=run["parameters"],
-            feature_size=run["feature_size"],
+            classes=tuple(run.classes),
+            parameters=run.parameters,
+            feature_size=run.feature_size,
             best_epoch=metrics["best_epoch"],
             epochs=metrics["epochs"],
-            weights_digest=run["files"].get(paths.weights.name, ""),
-            initial_weights=run["digests"]["initial_weights"],
-            split_digest=run["digests"]["split"],
-            digest=hashlib.sha256(content).hexdigest(),
-            git_commit=run["lineage"].get("git_commit"),
-            settings={name: str(run["params"][name]) for name in SETTINGS},
-            doubts=tuple(run["doubts"]),
+            weights_digest=run.files.get(folder.weights.name, ""),
+            initial_weights=run.digests["initial_weights"],
+            split_digest=run.digests["split"],
+            digest=folder.digest(),
+            git_commit=run.lineage.get("git_commit"),
+            settings={name: str(run.params[name]) for name in SETTINGS},
+            doubts=tuple(run.doubts),
         )
     except OSError as error:
-        raise RecordError(f"the record in {root} is incomplete: {error}; train the run again") from error
+        raise RecordError(f"the run in {root} is incomplete: {error}; train it again") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"the record in {root} does not read as a run ({error!r}); train the run again") from error
+        raise RecordError(f"{root} does not read as a run ({error!r}); train it again") from error
 
 
 def read_splits(data_root: Path, collection: str) -> dict[str, SplitSummary]:
@@ -183,7 +163,7 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
     found = {}
     for key in all_keys(params):
         folder = root / str(key)
-        if RecordPaths(folder).run.is_file():
+        if RunFolder(folder).run.is_file():
             found[key] = load_run(folder)
             if found[key].key != key:
                 raise RecordError(
@@ -200,7 +180,7 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
 
 def load_all(root: Path) -> dict[RunKey, RunResult]:
     """Every complete record under `root`, whether or not parameters ask for it."""
-    runs = [load_run(path.parent) for path in sorted(root.glob("*/*/*/*/run.json"))]
+    runs = [load_run(folder.root) for folder in RunFolder.complete_in(root)]
     return {run.key: run for run in runs}
 
 

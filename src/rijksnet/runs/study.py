@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RecordError
 from rijksnet.files import replacing, sha256_of
-from rijksnet.paths import STUDIES, RunKey, StudyPaths
-from rijksnet.runs.epoch import Epoch
+from rijksnet.paths import STUDIES
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import Epoch
+from rijksnet.runs.key import RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,12 +68,52 @@ class Study:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class StudyFolder:
+    """What a concluded study leaves on disk; `study` is written last and marks it complete."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, key: RunKey) -> StudyFolder:
+        """That of the runs whose recipe is explored."""
+        return cls(STUDIES / str(key))
+
+    @property
+    def study(self) -> Path:
+        return self.root / "study.json"
+
+    @property
+    def trials(self) -> Path:
+        """One row an attempt."""
+        return self.root / "trials.csv"
+
+    @property
+    def curves(self) -> Path:
+        """One row an epoch of an attempt."""
+        return self.root / "curves.csv"
+
+    @property
+    def adopted(self) -> Path:
+        """The parameters that the study was made with, and its best recipe adopted."""
+        return self.root / "params.yaml"
+
+    @property
+    def winner(self) -> RunFolder:
+        return RunFolder(self.root / "winner")
+
+    @property
+    def fixed(self) -> RunFolder:
+        """The record of what the protocol fixes."""
+        return RunFolder(self.root / "fixed")
+
+
 #: What stands in trials.csv before the parameters.
 COLUMNS = [one.name for one in fields(Trial) if one.name not in ("params", "history")]
 EPOCH = [one.name for one in fields(Epoch)]
 
 
-def write(at: StudyPaths, study: Study, trials: Sequence[Trial]) -> None:
+def write(at: StudyFolder, study: Study, trials: Sequence[Trial]) -> None:
     """Write trials.csv and curves.csv and, last, study.json with the digests of all files of the folder."""
     varied = list(dict.fromkeys(name for trial in trials for name in trial.params))
     rows = [[*(_cell(getattr(trial, name)) for name in COLUMNS), *_params(trial, varied)] for trial in trials]
@@ -100,7 +142,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
         writer.writerows(rows)
 
 
-def read(at: StudyPaths) -> Study:
+def read(at: StudyFolder) -> Study:
     """Read and verify what study.json says.
 
     Raises:
@@ -119,7 +161,7 @@ def read(at: StudyPaths) -> Study:
     return study
 
 
-def read_trials(at: StudyPaths) -> list[Trial]:
+def read_trials(at: StudyFolder) -> list[Trial]:
     """All attempts with their curves; parameters as text."""
     curves: dict[int, list[Epoch]] = {}
     with at.curves.open(newline="", encoding="utf-8") as file:
@@ -140,11 +182,11 @@ def _trial(row: dict[str, str], curves: Mapping[int, Sequence[Epoch]]) -> Trial:
     return Trial(**values, params=params, history=tuple(curves.get(int(row["number"]), ())))
 
 
-def digest(at: StudyPaths) -> str:
+def digest(at: StudyFolder) -> str:
     """A study's identity: sha256 of study.json."""
     return hashlib.sha256(at.study.read_bytes()).hexdigest()
 
 
-def find(root: Path = STUDIES) -> Iterator[StudyPaths]:
+def find(root: Path = STUDIES) -> Iterator[StudyFolder]:
     """The concluded studies under a folder, in the order of their keys."""
-    return (StudyPaths(path.parent) for path in sorted(root.glob("*/*/*/*/study.json")))
+    return (StudyFolder(path.parent) for path in sorted(root.glob("*/*/*/*/study.json")))

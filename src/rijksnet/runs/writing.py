@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from rijksnet import protocol
 from rijksnet.data import labelled
-from rijksnet.runs import metrics, record
+from rijksnet.files import replacing
+from rijksnet.runs import metrics
+from rijksnet.runs.folder import Run
+from rijksnet.runs.predictions import write_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rijksnet.data.labelled import LabelledRows
     from rijksnet.networks.weights import Ancestry
     from rijksnet.params import Params, Strategy
-    from rijksnet.paths import RecordPaths, RunKey
+    from rijksnet.runs.folder import RunFolder
+    from rijksnet.runs.key import RunKey
+    from rijksnet.runs.predictions import Predictions
 
 
 def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows], input_size: int) -> dict[str, Any]:
@@ -27,7 +34,7 @@ def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows
     """
     return {
         "protocol": params.training.protocol,
-        "pixels": protocol.pixel_scale(params.training, strategy),
+        "normalisation": protocol.normalisation(params.training, strategy),
         "batch_norm_constants": params.training.batch_norm.constants,
         "batch_norm_frozen": params.training.batch_norm.frozen,
         "input_size": input_size,
@@ -51,8 +58,8 @@ def ancestry(start: Ancestry, key: RunKey) -> Ancestry:
 def evaluate_and_write(
     params: Params,
     data: Mapping[str, LabelledRows],
-    answers: Sequence[record.Predictions],
-    at: RecordPaths,
+    answers: Sequence[Predictions],
+    at: RunFolder,
     epochs: int,
     best_epoch: int | None,
     train: Mapping[str, float] | None = None,
@@ -66,7 +73,7 @@ def evaluate_and_write(
         best_epoch: that of the tested weights, from 0; None for a classifier that has none.
         train: accuracy and number of the training images that were classified again after training, if any were.
     """
-    record.write_predictions(at.predictions, answers)
+    write_predictions(at.predictions, answers)
     measured: dict[str, Any] = {
         answer.split: metrics.evaluate(answer.probabilities, answer.labels) | {"n": len(answer.labels)}
         for answer in reversed(answers)
@@ -80,12 +87,17 @@ def evaluate_and_write(
     measured["majority_accuracy"] = metrics.majority_accuracy(data[protocol.TRAIN].labels, data[protocol.TEST].labels)
     if train is not None:
         measured["train"] = dict(train)
-    record.write_metrics(at.metrics, measured | {"epochs": epochs, "best_epoch": best_epoch})
+    write_metrics(at.metrics, measured | {"epochs": epochs, "best_epoch": best_epoch})
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def complete(
     key: RunKey,
-    at: RecordPaths,
+    at: RunFolder,
     data: Mapping[str, LabelledRows],
     *,
     started_ms: int,
@@ -108,7 +120,7 @@ def complete(
         start: how the weights that the run starts from came to be.
         doubts: why its figures may not be what its recipe gives (rijksnet.training.soundness).
     """
-    run = record.Run(
+    run = Run(
         key=key,
         started_ms=started_ms,
         ended_ms=time.time_ns() // 1_000_000,
@@ -123,4 +135,4 @@ def complete(
         doubts=list(doubts),
         ancestry=[dict(step) for step in ancestry(start, key)],
     )
-    record.complete(at, run)
+    at.write(run)

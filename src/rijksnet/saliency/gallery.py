@@ -24,7 +24,7 @@ CLIPPED = 0.01
 
 
 @dataclass(frozen=True)
-class Seen:
+class GalleryPart:
     """One network's share of a gallery: its answers, and its maps by method."""
 
     name: str  #: such as θ
@@ -32,7 +32,7 @@ class Seen:
     maps: Mapping[str, NDArray[np.float32]]  #: (n, H, W) in [0, 1], by the method's title
 
 
-def gallery(pixels: NDArray[np.uint8], labels: Sequence[str], networks: Sequence[Seen], title: str) -> bytes:
+def gallery(pixels: NDArray[np.uint8], labels: Sequence[str], networks: Sequence[GalleryPart], title: str) -> bytes:
     """The first ROWS objects as PNG: their images, then for each method the maps of each network, side by side.
 
     Args:

@@ -68,12 +68,12 @@ def trunk_of(backbone: Any, x_bchw: Tensor) -> list[Layer]:
     if maps is None or maps.ndim != 4 or getattr(backbone, "output_fmt", "NCHW") != "NCHW":
         raise ParamsError(
             f"{type(backbone).__name__} gives no maps of shape (B, C, H, W): saliency is for convolutional networks; "
-            "leave this architecture out of evidence.architectures"
+            "leave this architecture out of side_experiments.architectures"
         )
     if not _is_sequence(root):
         raise ParamsError(
             f"{type(backbone).__name__} is no sequence of its modules: VisualBackProp cannot tell which layer follows "
-            "which; leave this architecture out of evidence.architectures"
+            "which; leave this architecture out of side_experiments.architectures"
         )
     layers: list[Layer] = []
     for call in _parts(root):

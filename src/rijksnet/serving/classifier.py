@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rijksnet.protocol import InputNormalisation
+
 
 @dataclass(frozen=True)
-class Ranked:
+class LabelProbability:
     """A label and its probability, in [0,1]."""
 
     label: str
@@ -28,12 +30,12 @@ class Ranked:
 class Classifier:
     """Preprocessing and network in one, as they were trained."""
 
-    def __init__(self, file: Path, input_size: int, scale: Literal["unit", "pretrained"]) -> None:
+    def __init__(self, file: Path, input_size: int, normalisation: InputNormalisation) -> None:
         """
         Args:
             file: a run's weights.safetensors.
             input_size: side of the square it was trained on, px.
-            scale: input scale it was trained with.
+            normalisation: of its inputs, as it was trained.
 
         Raises:
             WeightsError: the file is damaged or not a run's.
@@ -41,12 +43,12 @@ class Classifier:
         tensors, header = weights.read(file)
         self.design, self.classes = weights.design_in(header, file)
         self.input_size = input_size
-        self.network = Network(self.design, len(self.classes), scale).eval()
+        self.network = Network(self.design, len(self.classes), normalisation).eval()
         weights.load_backbone(self.network.backbone, tensors, file)
         weights.load_softmax(self.network.softmax, tensors, file)
 
     @torch.no_grad()
-    def rank(self, images: Sequence[bytes]) -> list[list[Ranked]]:
+    def rank(self, images: Sequence[bytes]) -> list[list[LabelProbability]]:
         """All classes of each image, the most probable first.
 
         Args:
@@ -59,6 +61,6 @@ class Classifier:
         probabilities = self.network(torch.from_numpy(pixels)).softmax(1)
         order = probabilities.argsort(1, descending=True)
         return [
-            [Ranked(self.classes[column], row[column].item()) for column in columns]
+            [LabelProbability(self.classes[column], row[column].item()) for column in columns]
             for row, columns in zip(probabilities, order.tolist(), strict=True)
         ]

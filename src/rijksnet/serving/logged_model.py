@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from rijksnet.runs import code
 
 if TYPE_CHECKING:
-    from rijksnet.paths import RecordPaths
-    from rijksnet.runs import record
+    from rijksnet.runs.folder import Run, RunFolder
 
 REQUIREMENTS = (
     "torch",
@@ -28,7 +27,7 @@ REQUIREMENTS = (
 )
 
 
-def save_model(at: RecordPaths, run: record.Run, folder: Path) -> None:
+def save_model(at: RunFolder, run: Run, folder: Path) -> None:
     """Write a record's network as an MLflow model into `folder`/model, with those modules of this package it runs on.
 
     It takes a table with a column `image` of encoded image files (bytes) and gives labels with their probabilities.
@@ -52,7 +51,7 @@ def save_model(at: RecordPaths, run: record.Run, folder: Path) -> None:
             code_paths=[str(_copy_code(Path(temporary)))],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             signature=signature,
-            model_config={"input_size": run.params["input_size"], "pixels": run.params["pixels"]},
+            model_config={"input_size": run.params["input_size"], "normalisation": run.params["normalisation"]},
         )
 
 

@@ -15,9 +15,9 @@ from rijksnet.tracking.pins import Pin
 
 if TYPE_CHECKING:
     from rijksnet.params import Params
-    from rijksnet.runs import record
+    from rijksnet.runs.folder import Run
     from rijksnet.tracking.pins import SourceModel
-    from rijksnet.tracking.registry import Choice
+    from rijksnet.tracking.registry import Champion
     from rijksnet.tracking.stores import Store
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,7 +55,7 @@ def champions(params: Params) -> None:
             )
 
 
-def _judge_what_was_moved_elsewhere(store: Store, choice: Choice, pin: Pin) -> None:
+def _judge_what_was_moved_elsewhere(store: Store, choice: Champion, pin: Pin) -> None:
     """Say of a champion that a person chose in the MLflow UI what `rijksnet promote` would have said.
 
     The alias is followed all the same: it is that person's to move.
@@ -94,7 +94,7 @@ def _registry(params: Params) -> tuple[Store | None, str]:
         return None, str(error)
 
 
-def _without(model: SourceModel, own: record.Run | None, pin: Pin | None, why: str) -> Pin:
+def _without(model: SourceModel, own: Run | None, pin: Pin | None, why: str) -> Pin:
     """What θ̂ is where the registry does not say."""
     if own is not None and (pin is None or pin.chosen_by == "pipeline"):
         following = Pin.of_run(own)
@@ -109,7 +109,7 @@ def _without(model: SourceModel, own: record.Run | None, pin: Pin | None, why: s
     return pin
 
 
-def _described(pin: Pin, choice: Choice | None, before: Pin | None) -> str:
+def _described(pin: Pin, choice: Champion | None, before: Pin | None) -> str:
     said = f"{pin.run_key}, weights {pin.weights_sha256[:12]}…"
     if choice is not None:
         said = f"version {choice.version.version} ({pin.run_key}), chosen by a {choice.by}"
@@ -125,7 +125,7 @@ def tuned(params: Params, challenge: str, architecture: str) -> None:
     pin = pins.read_pin(challenge, architecture)
     if pin is None:
         raise TrackingError(f"{paths.pin(challenge, architecture)} is not there: run `rijksnet champions` first")
-    out = paths.tuned_weights(challenge, architecture)
+    out = paths.tuned_weights(params.source.collection, challenge, architecture)
     (model,) = (
         one for one in pins.source_models(params) if (one.challenge, one.architecture) == (challenge, architecture)
     )

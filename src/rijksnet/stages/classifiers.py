@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rijksnet import paths, protocol
+from rijksnet import protocol
 from rijksnet.data import labelled
 from rijksnet.networks import weights
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.runs import lineage, writing
-from rijksnet.runs.record import Predictions
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
+from rijksnet.runs.predictions import Predictions
 from rijksnet.training import classifiers as machines
 from rijksnet.training.features import features_file, read_description
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.params import Params
     from rijksnet.training.features import Description
-
-Splits = dict[str, labelled.LabelledRows]
 
 
 def classifiers(params: Params, challenge: str, architecture: str) -> None:
@@ -38,22 +39,22 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     of = (params.source.collection, challenge, architecture)
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
     forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)
-    folder, theta = paths.features_of(svm), paths.initial_weights(svm)
+    folder, theta = svm.features, svm.initial_weights
     description = read_description(folder, theta)
     at = CollectionPaths(svm.collection)
     data = labelled.load(at.split(challenge), at.images)
     features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    given = Given(params, data, features, description, *weights.read(theta), origin)
+    given = Inputs(params, data, features, description, *weights.read(theta), origin)
     _support_vector_machine(given, svm)
     _random_forest(given, forest)
 
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """What both learn from."""
 
     params: Params
-    data: Splits
+    data: LabelledSplits
     features: NDArray[np.float32]  #: (n, F) of all images
     description: Description
     backbone: dict[str, torch.Tensor]  #: θ
@@ -61,7 +62,7 @@ class Given:
     origin: dict[str, Any]
 
 
-def _support_vector_machine(given: Given, key: RunKey) -> None:
+def _support_vector_machine(given: Inputs, key: RunKey) -> None:
     """Its record holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
     at, started_ms = _begin(key)
     data, features, description = given.data, given.features, given.description
@@ -87,7 +88,7 @@ def _support_vector_machine(given: Given, key: RunKey) -> None:
     _complete(given, key, own, started_ms, parameters)
 
 
-def _random_forest(given: Given, key: RunKey) -> None:
+def _random_forest(given: Inputs, key: RunKey) -> None:
     """Its record holds answers, but no weights: a forest is no network."""
     at, started_ms = _begin(key)
     data, features = given.data, given.features
@@ -104,25 +105,25 @@ def _random_forest(given: Given, key: RunKey) -> None:
     _complete(given, key, own, started_ms, given.description.backbone_parameters)
 
 
-def _begin(key: RunKey) -> tuple[RecordPaths, int]:
+def _begin(key: RunKey) -> tuple[RunFolder, int]:
     """A folder whose record is not complete until it is written again, and the time, ms since 1970."""
-    at = RecordPaths.of(key)
+    at = RunFolder.of(key)
     at.root.mkdir(parents=True, exist_ok=True)
     at.run.unlink(missing_ok=True)
     return at, time.time_ns() // 1_000_000
 
 
-def _answers(split: str, data: Splits, probabilities: NDArray[np.float32]) -> Predictions:
+def _answers(split: str, data: LabelledSplits, probabilities: NDArray[np.float32]) -> Predictions:
     rows = data[split]
     return Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities)
 
 
-def _complete(given: Given, key: RunKey, own: dict[str, Any], started_ms: int, parameters: int) -> None:
+def _complete(given: Inputs, key: RunKey, own: dict[str, Any], started_ms: int, parameters: int) -> None:
     from sklearn import __version__
 
     writing.complete(
         key,
-        RecordPaths.of(key),
+        RunFolder.of(key),
         given.data,
         started_ms=started_ms,
         flat={

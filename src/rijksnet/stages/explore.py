@@ -27,6 +27,7 @@ from rijksnet.exploration.space import fixed_choice, unexplored
 from rijksnet.exploration.trials import Subject
 from rijksnet.files import sha256_of
 from rijksnet.runs import lineage
+from rijksnet.runs.study import StudyFolder
 from rijksnet.training import strategies
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from rijksnet.exploration.display import Display
     from rijksnet.exploration_params import ExploredStrategy
     from rijksnet.params import Params
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.study import Study
 
 #: Seconds between two looks at a study whose last trials other workers have.
@@ -76,7 +77,7 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
         if adopts:
             adopt_winner(subject, board, study)
         else:
-            console.print(f"adopt it: `--adopt`, or cp {paths.StudyPaths.of(key).adopted} {paths.PARAMS}")
+            console.print(f"adopt it: `--adopt`, or cp {StudyFolder.of(key).adopted} {paths.PARAMS}")
 
 
 def _work_with_others(board: Board, subject: Subject, workers: int, helps: bool) -> None:
@@ -106,7 +107,7 @@ def subject_of(params: Params, key: RunKey) -> Subject:
 
 
 def _weights(key: RunKey) -> Any:
-    file = paths.initial_weights(key)
+    file = key.initial_weights
     if not file.is_file():
         raise ExplorationError(
             f"{file} is not there, which the trials start from: `dvc repro` makes it, if `architectures` in "

@@ -16,6 +16,6 @@ def features(params: Params, collection: str, architecture: str, challenge: str 
     if challenge is None:
         file, folder = paths.imagenet_weights(architecture), paths.features(collection, architecture, "imagenet", None)
     else:
-        file = paths.tuned_weights(challenge, architecture)
-        folder = paths.features(collection, architecture, "rijksmuseum", challenge)
+        file = paths.tuned_weights(params.source.collection, challenge, architecture)
+        folder = paths.features(collection, architecture, params.source.collection, challenge)
     extract_collection(params, collection, architecture, file, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,14 @@ from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.initialisation import initialise_he_uniform
-from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
 from rijksnet.report import figures
-from rijksnet.runs import findings, lineage, record
+from rijksnet.runs import findings, lineage
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.statistics.significance import wilson_interval
 from rijksnet.training import compute
 from rijksnet.training import probes as probing
@@ -33,41 +36,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.params import Params
+    from rijksnet.protocol import InputNormalisation
     from rijksnet.training.probes import Depth
-
-Splits = dict[str, labelled.LabelledRows]
-Scale = Literal["unit", "pretrained"]
 
 
 def probes(params: Params, challenge: str, architecture: str) -> None:
     """Probe every depth with θ, with the source's fine-tuned weights θ̂ and, as a floor, with random ones (He-uniform).
 
     A softmax layer learns from the pooled maps of each depth, standardised on the training images, by the
-    off-the-shelf recipe. Size and scale of the inputs are those of the run that θ̂ comes from.
+    off-the-shelf recipe. Size and normalisation of the inputs are those of the run that θ̂ comes from.
     """
     origin = lineage.origin("probes")
     key = RunKey(params.source.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
     at = CollectionPaths(key.collection)
-    data, run = labelled.load(at.split(challenge), at.images), record.read_run(RecordPaths.of(key))
-    theta, tuned = paths.imagenet_weights(architecture), RecordPaths.of(key).weights
+    data, run = labelled.load(at.split(challenge), at.images), RunFolder.of(key).read(verify=True)
+    theta, tuned = paths.imagenet_weights(architecture), RunFolder.of(key).weights
     computed = compute.choose(params.training)
     recipe = protocol.fixed_recipe("off_the_shelf", params.training)
     pixels = labelled.open_pixels(at.pixels_of_size(run.params["input_size"]))
     rows = []
     for name, file in {"imagenet": theta, "tuned": tuned, "random": theta}.items():
-        network = _network(params, file, run.params["pixels"], key.seed, untrained=name == "random")
+        network = _network(params, file, run.params["normalisation"], key.seed, untrained=name == "random")
         network.to(computed.device)
         depths, maps = _maps(f"probes {challenge} {architecture} ({name})", network, pixels, data, computed)
         rows += [{"weights": name, **row} for row in _probe(depths, maps, data, recipe, key.seed, computed)]
     about = {
         "runs": {"tuned": str(key)},
-        "records": {str(key): record.digest(RecordPaths.of(key))},
+        "records": {str(key): RunFolder.of(key).digest()},
         "weights": {"imagenet": sha256_of(theta), "tuned": sha256_of(tuned)},
         "split": labelled.digest(data),
         "settings": {
             "input_size": run.params["input_size"],
-            "pixels": run.params["pixels"],
+            "normalisation": run.params["normalisation"],
             "precision_of_maps": str(computed.dtype).removeprefix("torch."),
             "device": computed.device.type,
             "seed": key.seed,
@@ -80,14 +82,14 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
         "probes.csv": frame.to_csv(index=False, lineterminator="\n").encode(),
         "probes.png": figures.probes(frame, title),
     }
-    findings.write(EvidencePaths(key.collection, challenge, architecture).probes, files, about, origin)
+    findings.write(FindingPaths(key.collection, challenge, architecture).probes, files, about, origin)
 
 
-def _network(params: Params, file: Path, scale: Scale, seed: int, untrained: bool) -> Network:
+def _network(params: Params, file: Path, normalisation: InputNormalisation, seed: int, untrained: bool) -> Network:
     """The network of a weights file; `untrained`: the same with random weights, in which nothing has been learnt."""
     tensors, header = weights.read(file)
     design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
-    network = Network(design, 1, scale)
+    network = Network(design, 1, normalisation)
     if untrained:
         torch.manual_seed(seed)
         initialise_he_uniform(network)
@@ -97,7 +99,7 @@ def _network(params: Params, file: Path, scale: Scale, seed: int, untrained: boo
 
 
 def _maps(
-    title: str, network: Network, pixels: NDArray[np.uint8], data: Splits, computed: Compute
+    title: str, network: Network, pixels: NDArray[np.uint8], data: LabelledSplits, computed: Compute
 ) -> tuple[list[Depth], NDArray[np.float32]]:
     """One pass over the images of the three splits, in their order: pooled maps of all depths side by side, (n, C)."""
     depths = probing.depths_of(network, pixels.shape[1])
@@ -112,7 +114,7 @@ def _maps(
 def _probe(
     depths: list[Depth],
     maps: NDArray[np.float32],
-    data: Splits,
+    data: LabelledSplits,
     recipe: protocol.Recipe,
     seed: int,
     computed: Compute,

@@ -12,13 +12,16 @@ import torch
 from rijksnet.data import labelled
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
-from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.protocol import TEST
-from rijksnet.runs import findings, lineage, record
+from rijksnet.runs import findings, lineage
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.saliency import faithfulness
 from rijksnet.saliency.attributions import METHODS, TITLES
-from rijksnet.saliency.gallery import Seen, gallery
+from rijksnet.saliency.gallery import GalleryPart, gallery
 from rijksnet.saliency.shift import between_images, shift
 from rijksnet.serving.classifier import Classifier
 from rijksnet.statistics.significance import mean_interval
@@ -45,7 +48,7 @@ SHIFTS = ("correlation", "divergence", "displacement")
 
 
 @dataclass(frozen=True)
-class Looked:
+class NetworkMaps:
     """One network's answers to n images, as class indices (n,), and by method its maps, (n, H, W), and their areas
     under deletion's and insertion's curves, (n,) each."""
 
@@ -55,7 +58,7 @@ class Looked:
 
 
 def saliency(params: Params, challenge: str, architecture: str) -> None:
-    """What the source's networks look at in `evidence.objects` test objects, evenly over the classes.
+    """What the source's networks look at in `side_experiments.objects` test objects, evenly over the classes.
 
     θ is the run off the shelf: ImageNet's backbone under a softmax layer trained on it; θ̂ the fine-tuned run. Maps
     explain the class that the network itself answers. All is computed in float32: gradients in bf16 are coarse.
@@ -73,14 +76,14 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     inputs = _inputs(keys)
     data = labelled.load(at.split(challenge), at.images)
     test = data[TEST]
-    chosen = evenly(test, params.evidence.objects)
+    chosen = evenly(test, params.side_experiments.objects)
     pixels = np.array(labelled.open_pixels(at.pixels_of_size(inputs["input_size"]))[test.rows[chosen]])
     looked = _look(keys, inputs, pixels, compute.choose(params.training).device)
     shifts = {method: shift(*(looked[name].maps[method] for name in keys)) for method in METHODS}
     about = {
         "runs": {name: str(key) for name, key in keys.items()},
-        "records": {str(key): record.digest(RecordPaths.of(key)) for key in keys.values()},
-        "weights": {name: sha256_of(RecordPaths.of(key).weights) for name, key in keys.items()},
+        "records": {str(key): RunFolder.of(key).digest() for key in keys.values()},
+        "weights": {name: sha256_of(RunFolder.of(key).weights) for name, key in keys.items()},
         "split": labelled.digest(data),
         "settings": {**inputs, "objects": len(chosen), "steps": faithfulness.STEPS, "blur": faithfulness.BLUR},
         "faithfulness": _faithfulness(looked),
@@ -88,7 +91,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     }
     classes = [test.classes[label] for label in test.labels[chosen]]
     seen = [
-        Seen(
+        GalleryPart(
             NAMES[name],
             [test.classes[answer] for answer in its.answers],
             {TITLES[method]: its.maps[method] for method in METHODS},
@@ -100,7 +103,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
         "objects.csv": _objects(test, chosen, looked, shifts).to_csv(index=False, lineterminator="\n").encode(),
         "gallery.png": gallery(pixels, classes, seen, title),
     }
-    findings.write(EvidencePaths(*of).saliency, files, about, origin)
+    findings.write(FindingPaths(*of).saliency, files, about, origin)
 
 
 def evenly(test: LabelledRows, n: int) -> NDArray[np.int64]:
@@ -121,7 +124,7 @@ def evenly(test: LabelledRows, n: int) -> NDArray[np.int64]:
 def _inputs(keys: Mapping[str, RunKey]) -> dict[str, Any]:
     """What both runs were trained on: side of the input square, px, and scale of its values."""
     theta, tuned = (
-        {name: record.read_run(RecordPaths.of(key)).params[name] for name in ("input_size", "pixels")}
+        {name: RunFolder.of(key).read(verify=True).params[name] for name in ("input_size", "normalisation")}
         for key in keys.values()
     )
     if theta != tuned:
@@ -134,19 +137,21 @@ def _inputs(keys: Mapping[str, RunKey]) -> dict[str, Any]:
 
 def _look(
     keys: Mapping[str, RunKey], inputs: Mapping[str, Any], pixels: NDArray[np.uint8], device: torch.device
-) -> dict[str, Looked]:
+) -> dict[str, NetworkMaps]:
     """All maps of all networks; one network at a time."""
-    looked: dict[str, Looked] = {}
+    looked: dict[str, NetworkMaps] = {}
     asked = torch.from_numpy(pixels).to(device)
     key = keys["tuned"]
     with progress(f"saliency {key.challenge} {key.architecture}", len(keys) * len(METHODS)) as report:
         for name in keys:
-            network = Classifier(RecordPaths.of(keys[name]).weights, inputs["input_size"], inputs["pixels"]).network
+            network = Classifier(
+                RunFolder.of(keys[name]).weights, inputs["input_size"], inputs["normalisation"]
+            ).network
             network.to(device)
             with torch.no_grad():
                 answers = torch.cat([network(part).argmax(1) for part in asked.split(32)])
             x_bchw = network.normalised(asked)
-            its = Looked(answers.cpu().numpy(), {}, {})
+            its = NetworkMaps(answers.cpu().numpy(), {}, {})
             for method, look in METHODS.items():
                 its.maps[method] = look(network, x_bchw, answers).float().cpu().numpy()
                 its.areas[method] = _areas(network, pixels, its.maps[method], its.answers)
@@ -166,7 +171,7 @@ def _areas(
     }
 
 
-def _faithfulness(looked: Mapping[str, Looked]) -> list[dict[str, Any]]:
+def _faithfulness(looked: Mapping[str, NetworkMaps]) -> list[dict[str, Any]]:
     return [
         {"weights": name, "method": method, "measure": measure, **_mean(its.areas[method][measure])}
         for name, its in looked.items()
@@ -175,7 +180,7 @@ def _faithfulness(looked: Mapping[str, Looked]) -> list[dict[str, Any]]:
     ]
 
 
-def _shift(shifts: Mapping[str, Shift], theta: Looked) -> list[dict[str, Any]]:
+def _shift(shifts: Mapping[str, Shift], theta: NetworkMaps) -> list[dict[str, Any]]:
     """Between θ and θ̂ on the same images; and, to judge that by, of θ between different images."""
     return [
         {"method": method, "between": between, "measure": measure, **_mean(getattr(measured, measure))}
@@ -190,7 +195,7 @@ def _mean(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _objects(
-    test: LabelledRows, chosen: NDArray[np.int64], looked: Mapping[str, Looked], shifts: Mapping[str, Shift]
+    test: LabelledRows, chosen: NDArray[np.int64], looked: Mapping[str, NetworkMaps], shifts: Mapping[str, Shift]
 ) -> pd.DataFrame:
     """A row an object and method; the order by chance has no maps to be shifted."""
     frames = []

@@ -13,18 +13,20 @@ from rijksnet.data import labelled
 from rijksnet.data.subsets import trained_on_together, with_classes
 from rijksnet.errors import ParamsError
 from rijksnet.networks import weights
-from rijksnet.paths import COMMON_CLASSES, CollectionPaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import COMMON_CLASSES, RunKey
 from rijksnet.training.job import carry_out
 from rijksnet.training.strategies import images_of, network_job, softmax_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rijksnet.data.subsets import Splits
-    from rijksnet.params import Initialisation, Params, Strategy
+    from rijksnet.data.subsets import LabelledSplits
+    from rijksnet.params import Params, Strategy
 
 
-def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> None:
+def off_the_shelf(params: Params, key: RunKey, data: LabelledSplits | None = None) -> None:
     """Train a softmax layer on the features of a frozen network (section 4).
 
     Args:
@@ -33,7 +35,9 @@ def off_the_shelf(params: Params, key: RunKey, data: Splits | None = None) -> No
     carry_out(params, softmax_job(params, key, data))
 
 
-def network(params: Params, key: RunKey, recipe: protocol.Recipe | None = None, data: Splits | None = None) -> None:
+def network(
+    params: Params, key: RunKey, recipe: protocol.Recipe | None = None, data: LabelledSplits | None = None
+) -> None:
     """Train a whole network: fine tuning from θ or θ̂, or from scratch (section 4).
 
     Args:
@@ -43,7 +47,7 @@ def network(params: Params, key: RunKey, recipe: protocol.Recipe | None = None, 
     networks(params, {key: data or images_of(key)}, recipe)
 
 
-def networks(params: Params, data: Mapping[RunKey, Splits], recipe: protocol.Recipe | None = None) -> None:
+def networks(params: Params, data: Mapping[RunKey, LabelledSplits], recipe: protocol.Recipe | None = None) -> None:
     """Train one whole network on the challenges of all keys, a softmax layer each; the keys differ in nothing else."""
     carry_out(params, network_job(params, data, recipe))
 
@@ -55,8 +59,8 @@ def pretrain(params: Params, architecture: str) -> None:
     recipe = protocol.recipe("scratch", params.training)
     optimiser = replace(recipe.optimiser, learning_rate=made.learning_rate)
     network(params, key, replace(recipe, optimiser=optimiser, max_epochs=made.max_epochs))
-    tensors, header = weights.read(RecordPaths.of(key).weights)
-    design, _ = weights.design_in(header, RecordPaths.of(key).weights)
+    tensors, header = weights.read(RunFolder.of(key).weights)
+    design, _ = weights.design_in(header, RunFolder.of(key).weights)
     backbone = {name: tensor for name, tensor in tensors.items() if not name.startswith(weights.SOFTMAX)}
     weights.save(paths.imagenet_weights(architecture), backbone, design, [], weights.ancestry_in(header))
 
@@ -67,9 +71,10 @@ def seeds(params: Params, collection: str, challenge: str, architecture: str, se
     Raises:
         ParamsError: `collection` is neither.
     """
-    starts: dict[str, list[Initialisation]] = {
-        params.target.collection: ["imagenet", "rijksmuseum"],
-        params.source.collection: ["imagenet"],
+    source = params.source.collection
+    starts = {
+        params.target.collection: ["imagenet", source],
+        source: ["imagenet"],
     }
     if collection not in starts:
         raise ParamsError(f"collection {collection!r} is neither the source nor the target: choose from {list(starts)}")
@@ -88,7 +93,7 @@ def common_classes(params: Params, challenge: str, architecture: str) -> None:
     known = labelled.load(source.split(challenge), source.images)[protocol.TRAIN].classes
     data = with_classes(labelled.load(target.split(challenge), target.images), known)
     of = (target.collection, challenge + COMMON_CLASSES, architecture)
-    for start in ("imagenet", "rijksmuseum"):
+    for start in ("imagenet", params.source.collection):
         off_the_shelf(params, RunKey(*of, "off_the_shelf", start, params.training.seed), data)
         network(params, RunKey(*of, "fine_tuning", start, params.training.seed), data=data)
 

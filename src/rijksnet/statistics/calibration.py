@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rijksnet.runs.metrics import Booleans, Floats, Integers
-    from rijksnet.runs.result import Predictions
+    from rijksnet.runs.predictions import Predictions
 
 #: Equal-width bins of confidence (Guo et al. 2017).
 BINS = 15

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.statistics.significance import holm, paired_test
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def claims_of(params: Params) -> list[Claim]:
     transfer = [
         Claim(
             TRANSFER,
-            RunKey(target.collection, challenge, architecture, strategy, "rijksmuseum", seed),
+            RunKey(target.collection, challenge, architecture, strategy, source.collection, seed),
             RunKey(target.collection, challenge, architecture, strategy, "imagenet", seed),
         )
         for challenge in target.challenges

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import RecordPaths
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.rendering.grid import p_value
+from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.result import SETTINGS, load_run
 from rijksnet.statistics import seeds
 from rijksnet.statistics.calibration import calibrate, selective_accuracy
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.result import RunResult
     from rijksnet.statistics.calibration import Calibration
     from rijksnet.statistics.seeds import SeedDifference, SeedSpread
@@ -41,11 +41,11 @@ STRATEGIES = {
     "multi_task": "multi-task from {}",
     "single_task": "single-task from {}",
 }
-INITIALISATIONS = {"imagenet": "ImageNet weights (θ)", "rijksmuseum": "the source's weights (θ̂)", "random": ""}
+INITIALISATIONS = {"imagenet": "ImageNet weights (θ)", "random": ""}
 
 
 @dataclass(frozen=True)
-class Side:
+class RunMeasures:
     """One of the two runs, and what is measured of it alone; `spread` is None where it was made with one seed."""
 
     run: RunResult
@@ -67,8 +67,8 @@ class Comparison:
     differs between them.
     """
 
-    a: Side
-    b: Side
+    a: RunMeasures
+    b: RunMeasures
     test: PairedTest
     seeds: SeedDifference | None
     warnings: tuple[str, ...]
@@ -81,7 +81,7 @@ def find(name: str, root: Path) -> RunResult:
         RecordError: there is no such run; says which are near.
     """
     for folder in (Path(name), root / name):
-        if RecordPaths(folder).run.is_file():
+        if RunFolder(folder).run.is_file():
             return load_run(folder)
     known = [path.parent.relative_to(root).as_posix() for path in sorted(root.glob("*/*/*/*/run.json"))]
     if not known:
@@ -154,7 +154,7 @@ def render(comparison: Comparison) -> Group:
 
 def name_of(key: RunKey) -> str:
     """A run as a sentence names it, without its collection and challenge."""
-    start = STRATEGIES[key.strategy].format(INITIALISATIONS[key.initialisation])
+    start = STRATEGIES[key.strategy].format(INITIALISATIONS.get(key.initialisation, "the source's weights (θ̂)"))
     return f"{key.architecture} {start}, seed {key.seed}"
 
 
@@ -187,11 +187,11 @@ def _check_same_labels(a: RunResult, b: RunResult) -> None:
         )
 
 
-def _side(run: RunResult, repeats: Mapping[RunKey, RunResult]) -> Side:
+def _side(run: RunResult, repeats: Mapping[RunKey, RunResult]) -> RunMeasures:
     test, spread = run.predictions(TEST), seeds.spreads(repeats)
     calibration = calibrate(run.predictions(VALIDATION), test)
     selective = selective_accuracy(test.probabilities, test.labels)
-    return Side(run, calibration, selective, spread[0] if spread else None)
+    return RunMeasures(run, calibration, selective, spread[0] if spread else None)
 
 
 def _warnings(a: RunResult, b: RunResult) -> list[str]:
@@ -207,7 +207,7 @@ def _warnings(a: RunResult, b: RunResult) -> list[str]:
     return found
 
 
-def _accuracy(side: Side) -> str:
+def _accuracy(side: RunMeasures) -> str:
     low, high = side.interval
     return f"{100 * side.run.test.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
@@ -252,16 +252,18 @@ def _rows(comparison: Comparison) -> list[list[str]]:
     """Measure, A, B, A − B; shares in percent, their differences in points."""
     sides = (comparison.a, comparison.b)
 
-    def row(label: str, of: Callable[[Side], float | None], form: str = "{:.1f}", factor: float = 100) -> list[str]:
+    def row(
+        label: str, of: Callable[[RunMeasures], float | None], form: str = "{:.1f}", factor: float = 100
+    ) -> list[str]:
         a, b = (of(side) for side in sides)
         cells = ["" if value is None else form.format(factor * value) for value in (a, b)]
         difference = "" if a is None or b is None else form.replace(":", ":+z").format(factor * (a - b))
         return [label, *cells, difference.replace("-", "−")]
 
-    def spread(of: Callable[[SeedSpread], float]) -> Callable[[Side], float | None]:
+    def spread(of: Callable[[SeedSpread], float]) -> Callable[[RunMeasures], float | None]:
         return lambda side: None if side.spread is None else of(side.spread)
 
-    def surest(share: float) -> Callable[[Side], float]:
+    def surest(share: float) -> Callable[[RunMeasures], float]:
         return lambda side: side.selective[share]
 
     answered = [share for share in comparison.a.selective if share < 1]

@@ -21,7 +21,7 @@ from rijksnet.statistics.significance import CONFIDENCE, paired_test, standard_e
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.result import RunResult
     from rijksnet.statistics.claims import Claim
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rijksnet.runs.result import Predictions
+    from rijksnet.runs.predictions import Predictions
 
 #: The audit's bands, here by a class's training images; a split that is not the paper's may leave a class without any.
 RULES = (*BANDS, BandRule("unseen", 0, 0))

@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from rijksnet.paths import PINS, RUNS, RecordPaths
+from rijksnet.paths import PINS, RUNS
 from rijksnet.publishing import publish
-from rijksnet.runs import lineage, record
+from rijksnet.runs import lineage
+from rijksnet.runs.folder import RunFolder
 from rijksnet.trace.graph import holds, is_code, records
 from rijksnet.tracking.pins import weights_of
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rijksnet.trace.graph import Graph
-    from rijksnet.trace.resolve import Asked
+    from rijksnet.trace.resolve import Question
 
 #: Stages that read every run; to name them once is enough.
 OF_EVERYTHING = ("register", "champions", "publish", "report")
 
 
-def render(graph: Graph, asked: Asked) -> Group:
+def render(graph: Graph, asked: Question) -> Group:
     """For a rich console."""
     parts: list[RenderableType] = [Text(line) for line in asked.about]
     for path in asked.paths:
@@ -51,14 +52,14 @@ def _described(graph: Graph, path: str) -> list[str]:
         said.append(
             f"{out}: {stage.outs[out]}, " + ("as dvc.lock names it" if same else "but here it was changed since")
         )
-    at = RecordPaths(Path(path))
+    at = RunFolder(Path(path))
     if at.run.is_file():
         said += _of_record(at)
     return said
 
 
-def _of_record(at: RecordPaths) -> list[str]:
-    run = record.read_run(at)
+def _of_record(at: RunFolder) -> list[str]:
+    run = at.read(verify=True)
     test = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]
     came = run.lineage
     dirty = " and changes that were not committed" if came.get("git_dirty") else ""

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.models.promotion import PROMOTION
-from rijksnet.paths import RUNS, CollectionPaths, RecordPaths, base_challenge
-from rijksnet.runs import record
+from rijksnet.paths import RUNS, CollectionPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import base_challenge
 from rijksnet.trace.graph import records
 from rijksnet.tracking import address, registry, stores
 from rijksnet.tracking.pins import weights_of
@@ -34,14 +35,14 @@ ACCEPTED = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What was asked for: what it is, in lines, and the files by which its origin is known."""
 
     about: list[str]
     paths: list[str]
 
 
-def resolve(params: Params, graph: Graph, what: str) -> Asked:
+def resolve(params: Params, graph: Graph, what: str) -> Question:
     """
     Raises:
         RecordError: it is nothing that is known here; says what may be asked for, and what is near.
@@ -54,7 +55,7 @@ def resolve(params: Params, graph: Graph, what: str) -> Asked:
     raise RecordError(f"{what!r} is not known here. Ask for {ACCEPTED}" + (f"; near are {near}" if near else ""))
 
 
-def _cell(params: Params, graph: Graph, what: str) -> Asked | None:
+def _cell(params: Params, graph: Graph, what: str) -> Question | None:
     asked = re.fullmatch(r"(?P<file>[^:]+\.csv):(?P<row>[^:]+):(?P<column>[^:]+)", what)
     if asked is None:
         return None
@@ -74,15 +75,15 @@ def _cell(params: Params, graph: Graph, what: str) -> Asked | None:
     runs = {name.removesuffix("run"): row[name] for name in row if name.endswith("run") and row[name]}
     of = [key for prefix, key in runs.items() if prefix and asked["column"].startswith(prefix)] or list(runs.values())
     about = [f"{asked['column']} of {asked['row']} in {file}: {row[asked['column']]}", f"measured by {', '.join(of)}"]
-    return Asked(about if of else about[:1], [(RUNS / key).as_posix() for key in of] or [file.as_posix()])
+    return Question(about if of else about[:1], [(RUNS / key).as_posix() for key in of] or [file.as_posix()])
 
 
-def _prediction(params: Params, graph: Graph, what: str) -> Asked | None:
+def _prediction(params: Params, graph: Graph, what: str) -> Question | None:
     key, mark, wanted = what.partition("#")
-    at = RecordPaths(RUNS / key.removeprefix(f"{RUNS}/"))
+    at = RunFolder(RUNS / key.removeprefix(f"{RUNS}/"))
     if not mark or not at.run.is_file():
         return None
-    run = record.read_run(at)
+    run = at.read(verify=True)
     of = [[("object_id", "==", wanted)], [("image", "==", wanted)]]
     found = pq.read_table(at.predictions, filters=of).to_pylist()
     if not found:
@@ -104,10 +105,10 @@ def _prediction(params: Params, graph: Graph, what: str) -> Asked | None:
             said = {name: one[name] for name in ("title", "creator", "type", "material", "rights") if one.get(name)}
             about.append(f"{at_collection.catalogue} says of it: {said}")
     split = at_collection.split(base_challenge(run.key.challenge)).as_posix()
-    return Asked(about, [at.root.as_posix(), split])
+    return Question(about, [at.root.as_posix(), split])
 
 
-def _version(params: Params, graph: Graph, what: str) -> Asked | None:
+def _version(params: Params, graph: Graph, what: str) -> Question | None:
     asked = registry.Reference.parse(what)
     if asked is None or not asked.name.startswith("rijksnet-") or not (asked.number or asked.alias):
         return None
@@ -124,38 +125,38 @@ def _version(params: Params, graph: Graph, what: str) -> Asked | None:
     here = [key for key, run in records().items() if identity and weights_of(run) == identity]
     if not here:
         about.append(f"no record here has these weights; MLflow's run {version.run_id} has a copy of the record")
-    return Asked(about, [(RUNS / key).as_posix() for key in here])
+    return Question(about, [(RUNS / key).as_posix() for key in here])
 
 
-def _run(params: Params, graph: Graph, what: str) -> Asked | None:
+def _run(params: Params, graph: Graph, what: str) -> Question | None:
     key = what.removeprefix(f"{RUNS}/").rstrip("/")
-    return Asked([], [(RUNS / key).as_posix()]) if RecordPaths(RUNS / key).run.is_file() else None
+    return Question([], [(RUNS / key).as_posix()]) if RunFolder(RUNS / key).run.is_file() else None
 
 
-def _path(params: Params, graph: Graph, what: str) -> Asked | None:
+def _path(params: Params, graph: Graph, what: str) -> Question | None:
     path = Path(what)
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     name = path.as_posix()
     known = graph.written(name) or graph.readers(name)
-    return Asked([], [name]) if known or path.exists() else None
+    return Question([], [name]) if known or path.exists() else None
 
 
-def _sha256(params: Params, graph: Graph, what: str) -> Asked | None:
+def _sha256(params: Params, graph: Graph, what: str) -> Question | None:
     """Weights, or a record by its digest."""
     if not re.fullmatch(r"[0-9a-f]{64}", what):
         return None
     found, about = [], []
     for key, run in records().items():
         at = RUNS / key
-        if weights_of(run) == what or record.digest(RecordPaths(at)) == what:
+        if weights_of(run) == what or RunFolder(at).digest() == what:
             found.append(at.as_posix())
         if run.digests["initial_weights"] == what:
             about.append(f"{key} starts from it")
-    return Asked(about, found) if found or about else None
+    return Question(about, found) if found or about else None
 
 
-def _md5(params: Params, graph: Graph, what: str) -> Asked | None:
+def _md5(params: Params, graph: Graph, what: str) -> Question | None:
     if not re.fullmatch(r"[0-9a-f]{32}(\.dir)?", what):
         return None
     paths, about = graph.with_md5(what), []
@@ -164,7 +165,7 @@ def _md5(params: Params, graph: Graph, what: str) -> Asked | None:
     runs = _runs_that_read(params, [what] if what.endswith(".dir") else [what, f"{what}.dir"])
     if runs:
         about.append(f"MLflow knows {len(runs)} runs that read it: {', '.join(sorted(runs))}")
-    return Asked(about, paths) if about else None
+    return Question(about, paths) if about else None
 
 
 def _runs_that_read(params: Params, digests: Sequence[str]) -> set[str]:
@@ -181,7 +182,7 @@ def _runs_that_read(params: Params, digests: Sequence[str]) -> set[str]:
         }
 
 
-def _mlflow_run(params: Params, graph: Graph, what: str) -> Asked | None:
+def _mlflow_run(params: Params, graph: Graph, what: str) -> Question | None:
     if not re.fullmatch(r"[0-9a-f]{32}", what) or not address.exists(params.tracking):
         return None
     store = stores.open_store(params.tracking)
@@ -190,13 +191,13 @@ def _mlflow_run(params: Params, graph: Graph, what: str) -> Asked | None:
     if run is None:
         return None
     tags = run.data.tags
-    at = RecordPaths(RUNS / tags.get("run_key", "-"))
+    at = RunFolder(RUNS / tags.get("run_key", "-"))
     about = [f"MLflow's run {what} of {tags.get('run_key')}, commit {tags.get('git_commit', 'not known')}"]
-    if at.run.is_file() and record.digest(at) == tags.get("record_digest"):
-        return Asked(about, [at.root.as_posix()])
+    if at.run.is_file() and at.digest() == tags.get("record_digest"):
+        return Question(about, [at.root.as_posix()])
     about.append(
         "the record that it shows is not here as it was: "
         + ("it was made again since" if at.run.is_file() else "it is gone")
     )
     about += [f"{name}: {value}" for name, value in sorted(tags.items()) if name.startswith("dvc.dep.data")]
-    return Asked(about, [])
+    return Question(about, [])

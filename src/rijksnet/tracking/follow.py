@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rijksnet.errors import TrackingError
-from rijksnet.runs import record
+from rijksnet.runs.history import read_history
 from rijksnet.runs.live import Live
 from rijksnet.tracking import mlflow_store, stores
 
@@ -33,7 +33,7 @@ def follow(params: Params, file: Path) -> None:
         ended = False
         while not ended:
             ended = bool(select.select([sys.stdin], [], [], PERIOD_S)[0])
-            epochs = record.read_history(history) if history.is_file() else []
+            epochs = read_history(history) if history.is_file() else []
             mlflow_store.log_epochs(store, run_id, epochs[sent:])
             sent = len(epochs)
         mlflow_store.end_live(store, run_id, ended_well=sys.stdin.readline().strip() == "done")

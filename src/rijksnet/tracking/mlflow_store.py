@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from rijksnet.files import sha256_of
-from rijksnet.paths import RecordPaths
-from rijksnet.runs import record
+from rijksnet.runs.folder import Run, RunFolder
+from rijksnet.runs.history import read_history
 from rijksnet.tracking import artifacts, views
 from rijksnet.tracking.stores import experiment_name
 from rijksnet.tracking.views import CURRENT
@@ -25,29 +25,29 @@ from rijksnet.tracking.views import CURRENT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from rijksnet.paths import RunKey
-    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.history import Epoch
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.lineage import StageLineage
     from rijksnet.runs.live import Live
     from rijksnet.tracking.stores import Store
 
-Pictures = Callable[[RecordPaths, record.Run, Path], None]
+Pictures = Callable[[RunFolder, Run, Path], None]
 Outcome = Literal["added", "completed", "mended", "present"]
 
 #: The file of a run's model, among its artifacts, that holds the weights.
 MODEL_WEIGHTS = "model/artifacts/weights.safetensors"
 
 
-def experiment_of(store: Store, of: Live | record.Run) -> str:
+def experiment_of(store: Store, of: Live | Run) -> str:
     return store.experiment(of.key, of.params.get("split_rule", "paper"))
 
 
-def find(store: Store, of: Live | record.Run, tag: str, value: str) -> list[Any]:
+def find(store: Store, of: Live | Run, tag: str, value: str) -> list[Any]:
     """The runs of a run's experiment that carry a tag, the newest first."""
     return store.runs(experiment_of(store, of), f"tags.`{tag}` = '{value}'")
 
 
-def complete_runs(store: Store, of: Iterable[record.Run]) -> dict[str, Any]:
+def complete_runs(store: Store, of: Iterable[Run]) -> dict[str, Any]:
     """The complete runs of these records' experiments, by the digests of the records that they show."""
     names = sorted({experiment_name(run.key, run.params.get("split_rule", "paper")) for run in of})
     experiments = [experiment for name in names if (experiment := store.standing(name))]
@@ -72,7 +72,7 @@ def start_live(store: Store, live: Live) -> str:
     return str(run.info.run_id)
 
 
-def _live_name(of: Live | record.Run) -> str:
+def _live_name(of: Live | Run) -> str:
     return f"{of.key} {of.started_ms}"
 
 
@@ -90,7 +90,7 @@ def end_live(store: Store, run_id: str, ended_well: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RunState:
     """How the store shows a record."""
 
     run_id: str | None  #: None: no complete run does
@@ -101,7 +101,7 @@ class Shown:
         return self.run_id is not None and not self.amiss
 
 
-def look(store: Store, at: RecordPaths, run: record.Run, complete: Mapping[str, Any], thorough: bool = False) -> Shown:
+def look(store: Store, at: RunFolder, run: Run, complete: Mapping[str, Any], thorough: bool = False) -> RunState:
     """Whether the store shows a record as it claims to: artifacts can be lost while their run stays.
 
     Args:
@@ -109,22 +109,22 @@ def look(store: Store, at: RecordPaths, run: record.Run, complete: Mapping[str, 
         thorough: look at the bytes of all its artifacts, pictures and the model's code too, not only whether the record
             and the weights are there in their size.
     """
-    found = complete.get(record.digest(at))
+    found = complete.get(at.digest())
     if found is None:
-        return Shown(None, [])
+        return RunState(None, [])
     run_id = found.info.run_id
     wanted = {f"record/{name}": at.root / name for name in _recorded(at, run)}
     if at.weights.name in run.files:
         wanted[MODEL_WEIGHTS] = at.weights
     amiss = artifacts.lacking(store, run_id, wanted)
-    return Shown(run_id, sorted(amiss | artifacts.damaged(store, run_id) if thorough else amiss))
+    return RunState(run_id, sorted(amiss | artifacts.damaged(store, run_id) if thorough else amiss))
 
 
 def publish(
     store: Store,
-    at: RecordPaths,
-    run: record.Run,
-    shown: Shown,
+    at: RunFolder,
+    run: Run,
+    shown: RunState,
     lineage: StageLineage | None,
     pictures: Pictures,
     folder: Path,
@@ -140,7 +140,7 @@ def publish(
     Returns:
         The run's id, and whether it was added, completed (it had been streamed live), mended or already there.
     """
-    digest = record.digest(at)
+    digest = at.digest()
     if shown.run_id is not None:
         if shown.amiss:
             _log_artifacts(store, shown.run_id, at, run, pictures, folder)
@@ -152,11 +152,11 @@ def publish(
     else:
         tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
         made = store.client.create_run(
-            experiment_of(store, run), run.started_ms, tags, run_name(run.key, record.tried_in(run))
+            experiment_of(store, run), run.started_ms, tags, run_name(run.key, run.experiment)
         )
         run_id = str(made.info.run_id)
     measured = json.loads(at.metrics.read_text(encoding="utf-8"))
-    history = record.read_history(at.history) if at.history.name in run.files else []
+    history = read_history(at.history) if at.history.name in run.files else []
     values = [*epoch_metrics(history), *_final_metrics(measured, run)]
     log(store, run_id, _params(run), values, _tags(run, lineage) | {views.DESCRIPTION: _description(run, measured)})
     store.client.log_inputs(run_id, list(_datasets(run, lineage)))
@@ -166,15 +166,13 @@ def publish(
     return run_id, "completed" if streamed else "added"
 
 
-def _log_artifacts(
-    store: Store, run_id: str, at: RecordPaths, run: record.Run, pictures: Pictures, folder: Path
-) -> None:
+def _log_artifacts(store: Store, run_id: str, at: RunFolder, run: Run, pictures: Pictures, folder: Path) -> None:
     pictures(at, run, folder)
     _copy_record(at, run, folder / "record")
     artifacts.write(store, run_id, folder)
 
 
-def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str) -> None:
+def tell_current(store: Store, shown: Mapping[str, Run], experiment: str) -> None:
     """Tag runs with `current`: `yes` for those that show the records as they are now, `no` for others of their keys.
 
     A run that was trained again stands beside the one that it replaces, under the same name. What an experiment of
@@ -185,7 +183,7 @@ def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str)
         experiment: of DVC's, in which this runs; empty: none.
     """
     if experiment:
-        for run_id in (run_id for run_id, run in shown.items() if record.tried_in(run) == experiment):
+        for run_id in (run_id for run_id, run in shown.items() if run.experiment == experiment):
             store.client.set_tag(run_id, CURRENT, "no")
         return
     keys = {str(run.key) for run in shown.values()}
@@ -198,26 +196,26 @@ def tell_current(store: Store, shown: Mapping[str, record.Run], experiment: str)
                     store.client.set_tag(run_id, CURRENT, current)
 
 
-def shows_evidence(store: Store, run: Any, folder: Path, thorough: bool = False) -> bool:
-    """Whether a run shows a folder of evidence, as artifacts of the folder's name.
+def shows_finding(store: Store, run: Any, folder: Path, thorough: bool = False) -> bool:
+    """Whether a run shows a finding's folder, as artifacts of the folder's name.
 
-    Evidence is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag. What is not
+    A finding is complete once `<folder>/<its name>.json` is there, whose digest the run keeps in a tag. What is not
     complete need not be shown.
     """
     marker = folder / f"{folder.name}.json"
     if not marker.is_file():
         return True
-    if run.data.tags.get(f"evidence.{folder.name}") != sha256_of(marker):
+    if run.data.tags.get(f"finding.{folder.name}") != sha256_of(marker):
         return False
     return not thorough or artifacts.is_copied(store, run.info.run_id, folder)
 
 
-def publish_evidence(store: Store, run_id: str, folder: Path, thorough: bool = False) -> bool:
-    """Make a run show a folder of evidence; False where it does so already."""
-    if shows_evidence(store, store.client.get_run(run_id), folder, thorough):
+def publish_finding(store: Store, run_id: str, folder: Path, thorough: bool = False) -> bool:
+    """Make a run show a finding's folder; False where it does so already."""
+    if shows_finding(store, store.client.get_run(run_id), folder, thorough):
         return False
     artifacts.write_copy(store, run_id, folder)
-    store.client.set_tag(run_id, f"evidence.{folder.name}", sha256_of(folder / f"{folder.name}.json"))
+    store.client.set_tag(run_id, f"finding.{folder.name}", sha256_of(folder / f"{folder.name}.json"))
     return True
 
 
@@ -234,12 +232,12 @@ def _key_tags(key: RunKey) -> dict[str, str]:
     return {name: str(value) for name, value in asdict(key).items()} | {"run_key": str(key)}
 
 
-def _params(of: Live | record.Run) -> dict[str, Any]:
+def _params(of: Live | Run) -> dict[str, Any]:
     """The key's parts are parameters too: the UI compares runs by parameters, not by tags."""
     return of.params | asdict(of.key)
 
 
-def _description(run: record.Run, measured: dict[str, Any]) -> str:
+def _description(run: Run, measured: dict[str, Any]) -> str:
     test, key = measured["test"], run.key
     return (
         f"{key.architecture}, {key.strategy.replace('_', ' ')} from {key.initialisation} weights, seed {key.seed}: "
@@ -249,18 +247,18 @@ def _description(run: record.Run, measured: dict[str, Any]) -> str:
     )
 
 
-def _copy_record(at: RecordPaths, run: record.Run, folder: Path) -> None:
+def _copy_record(at: RunFolder, run: Run, folder: Path) -> None:
     """All of a record but its weights, which the model holds."""
     folder.mkdir()
     for name in _recorded(at, run):
         shutil.copyfile(at.root / name, folder / name)
 
 
-def _recorded(at: RecordPaths, run: record.Run) -> set[str]:
+def _recorded(at: RunFolder, run: Run) -> set[str]:
     return {at.run.name, *run.files} - {at.weights.name}
 
 
-def _tags(run: record.Run, lineage: StageLineage | None) -> dict[str, str]:
+def _tags(run: Run, lineage: StageLineage | None) -> dict[str, str]:
     tags = {
         "split_digest": run.digests["split"],
         "initial_weights_sha256": run.digests["initial_weights"] or "random",
@@ -304,7 +302,7 @@ def metrics(values: Mapping[str, float], time_ms: int) -> list[Metric]:
     return [Metric(name, float(value), time_ms, 0) for name, value in values.items()]
 
 
-def _final_metrics(measured: dict[str, Any], run: record.Run) -> list[Metric]:
+def _final_metrics(measured: dict[str, Any], run: Run) -> list[Metric]:
     """What the tested weights score, on the test split and (`tested/`) on the validation split, and what they took."""
     values = {f"test/{name}": value for name, value in measured["test"].items()}
     values |= {f"tested/{name}": value for name, value in measured["validation"].items()}
@@ -320,7 +318,7 @@ def _final_metrics(measured: dict[str, Any], run: record.Run) -> list[Metric]:
     return metrics(values, run.ended_ms)
 
 
-def _datasets(run: record.Run, lineage: StageLineage | None) -> Iterator[DatasetInput]:
+def _datasets(run: Run, lineage: StageLineage | None) -> Iterator[DatasetInput]:
     """The data a run read, each file or folder with DVC's digest of it."""
     if lineage is None:
         return

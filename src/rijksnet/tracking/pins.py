@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from rijksnet import paths
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing
-from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 
 if TYPE_CHECKING:
     from rijksnet.params import Challenge, Params
+    from rijksnet.runs.folder import Run
 
 By = Literal["pipeline", "person"]
 
@@ -35,11 +36,11 @@ class SourceModel:
     def name(self) -> str:
         return f"rijksnet-{self.collection}-{self.challenge}-{self.architecture}"
 
-    def own(self, seed: int) -> record.Run | None:
+    def own(self, seed: int) -> Run | None:
         """The pipeline's own run, whose weights θ̂ are unless a person chose others; None where it left no record."""
         key = RunKey(self.collection, self.challenge, self.architecture, "fine_tuning", "imagenet", seed)
         try:
-            return record.read_claims(RecordPaths.of(key))
+            return RunFolder.of(key).read(verify=False)
         except RecordError:
             return None
 
@@ -68,7 +69,7 @@ class Pin:
     settings: dict[str, Any] = field(default_factory=dict)  #: how the run was trained, as its run.json says
 
     @classmethod
-    def of_run(cls, run: record.Run) -> Pin:
+    def of_run(cls, run: Run) -> Pin:
         """Of the pipeline's own run."""
         key, weights = run.key, weights_of(run)
         split, settings = run.digests["split"], settings_of(run)
@@ -82,7 +83,7 @@ class Pin:
         with replacing(self.file) as partial:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
-    def differences(self, own: record.Run) -> list[str]:
+    def differences(self, own: Run) -> list[str]:
         """In what the champion was trained or tested otherwise than the pipeline's own run; empty: in nothing known."""
         found = [] if self.run_key == str(own.key) else [f"it is the run {self.run_key}"]
         if self.split_digest and self.split_digest != own.digests["split"]:
@@ -93,12 +94,12 @@ class Pin:
         return found
 
 
-def weights_of(run: record.Run) -> str:
+def weights_of(run: Run) -> str:
     """sha256 of a run's weights; empty: it has none."""
-    return run.files.get(RecordPaths(Path()).weights.name, "")
+    return run.files.get(RunFolder(Path()).weights.name, "")
 
 
-def settings_of(run: record.Run) -> dict[str, Any]:
+def settings_of(run: Run) -> dict[str, Any]:
     """How a run was trained, without what it merely counts."""
     return {name: value for name, value in sorted(run.params.items()) if name not in COUNTED}
 

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import replacing, sha256_of
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import address
 from rijksnet.tracking.mlflow_store import MODEL_WEIGHTS
 from rijksnet.tracking.pins import Pin, model_of, settings_of, weights_of
@@ -30,7 +30,7 @@ from rijksnet.tracking.stores import pages
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rijksnet.paths import RecordPaths
+    from rijksnet.runs.folder import Run
     from rijksnet.tracking.pins import By, SourceModel
     from rijksnet.tracking.stores import Store
 
@@ -94,7 +94,7 @@ def find(store: Store, reference: Reference | None) -> Any | None:
 
 
 def register(
-    store: Store, at: RecordPaths, run: record.Run, run_id: str, card: str, model: SourceModel | None = None
+    store: Store, at: RunFolder, run: Run, run_id: str, card: str, model: SourceModel | None = None
 ) -> tuple[str, bool]:
     """Make a record's weights a version of its model; a second time, the version is found by the weights' identity.
 
@@ -128,7 +128,7 @@ def register(
     tags = {
         "weights_sha256": identity,
         "run_key": str(run.key),
-        "record_digest": record.digest(at),
+        "record_digest": at.digest(),
         "split_digest": run.digests["split"],
         "settings": json.dumps(settings_of(run), sort_keys=True),
         "test_accuracy": f"{accuracy:.4f}",
@@ -150,7 +150,7 @@ def register(
 
 
 @dataclass(frozen=True)
-class Choice:
+class Champion:
     """The champion, and how it came to be it."""
 
     version: Any
@@ -181,7 +181,7 @@ def move(store: Store, name: str, version: Any, by: By) -> None:
         store.client.set_registered_model_tag(name, CHOSEN, to)
 
 
-def ensure_champion(store: Store, name: str, own: record.Run | None, pin: Pin | None) -> Choice | None:
+def ensure_champion(store: Store, name: str, own: Run | None, pin: Pin | None) -> Champion | None:
     """The champion. A person's stays; the pipeline's is its own run, once it is registered.
 
     Where no version has the alias, it goes to the pinned one if a person had chosen that, else to the own run's.
@@ -196,25 +196,25 @@ def ensure_champion(store: Store, name: str, own: record.Run | None, pin: Pin | 
         return _ensure(store, name, own, pin)
 
 
-def _ensure(store: Store, name: str, own: record.Run | None, pin: Pin | None) -> Choice | None:
+def _ensure(store: Store, name: str, own: Run | None, pin: Pin | None) -> Champion | None:
     found = champion(store, name)
     by = None if found is None else chosen_by(store, found)
     if by == "person":
-        return Choice(found, "person")
+        return Champion(found, "person")
     ours = with_weights(store, name, weights_of(own)) if own else None
     if found is None and pin is not None and (pin.chosen_by == "person" or ours is None):
         ours, by = with_weights(store, name, pin.weights_sha256), pin.chosen_by
     if found is not None and own is None:
-        return Choice(found, "pipeline")
+        return Champion(found, "pipeline")
     if ours is None:  # an own run that is not registered yet: θ̂ is that, not what it replaces
         return None
     if found is not None and ours.version == found.version:
-        return Choice(found, "pipeline")
+        return Champion(found, "pipeline")
     move(store, name, ours, by or "pipeline")
-    return Choice(ours, by or "pipeline", found)
+    return Champion(ours, by or "pipeline", found)
 
 
-def pin_of(choice: Choice, model: SourceModel) -> Pin:
+def pin_of(choice: Champion, model: SourceModel) -> Pin:
     """
     Raises:
         TrackingError: the champion does not say what its weights are.
@@ -245,7 +245,7 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
     Raises:
         TrackingError: nowhere.
     """
-    for at in record.find():
+    for at in RunFolder.complete_in():
         if _claims(at) == pin.weights_sha256 and at.weights.is_file() and sha256_of(at.weights) == pin.weights_sha256:
             with replacing(out) as partial:
                 shutil.copyfile(at.weights, partial)
@@ -266,10 +266,10 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
     )
 
 
-def _claims(at: RecordPaths) -> str:
+def _claims(at: RunFolder) -> str:
     """The identity of a record's weights as it says itself; empty: none, or it does not read."""
     try:
-        return weights_of(record.read_claims(at))
+        return weights_of(at.read(verify=False))
     except RecordError:
         return ""
 

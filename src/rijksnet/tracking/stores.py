@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rijksnet.params import Tracking
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -7,16 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.paths import RecordPaths
 from rijksnet.runs import study as study_record
+from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import artifacts, mlflow_store, views
 from rijksnet.tracking.stores import studies_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rijksnet.paths import StudyPaths
-    from rijksnet.runs.study import Study, Trial
+    from rijksnet.runs.study import Study, StudyFolder, Trial
     from rijksnet.tracking.mlflow_store import Outcome
     from rijksnet.tracking.stores import Store
 
@@ -27,7 +26,7 @@ PARENT = "mlflow.parentRunId"
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "KILLED"}
 
 
-def shows(store: Store, at: StudyPaths, study: Study, thorough: bool = False) -> bool:
+def shows(store: Store, at: StudyFolder, study: Study, thorough: bool = False) -> bool:
     """Whether the store shows a concluded study as it is.
 
     Args:
@@ -43,7 +42,7 @@ def _is_of(study: Study) -> str:
     return f"tags.study = '{study.name}' AND tags.kind = 'study'"
 
 
-def publish(store: Store, at: StudyPaths, study: Study, says: str, folder: Path, thorough: bool = False) -> Outcome:
+def publish(store: Store, at: StudyFolder, study: Study, says: str, folder: Path, thorough: bool = False) -> Outcome:
     """Make the store show a concluded study; one that has grown since is completed.
 
     Args:
@@ -127,12 +126,10 @@ def _publish_trial(store: Store, experiment: str, run_id: str, study: Study, tri
     store.client.set_terminated(made.info.run_id, STATUS[trial.state], ended_ms)
 
 
-def _copy(at: StudyPaths, folder: Path) -> None:
+def _copy(at: StudyFolder, folder: Path) -> None:
     """All that the study left, but the weights of its two tested runs."""
     for file in at.root.iterdir():
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
     for one in (at.winner, at.fixed):
-        shutil.copytree(
-            one.root, folder / one.root.name, ignore=shutil.ignore_patterns(RecordPaths(Path()).weights.name)
-        )
+        shutil.copytree(one.root, folder / one.root.name, ignore=shutil.ignore_patterns(RunFolder(Path()).weights.name))

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.paths import COMMON_CLASSES, base_challenge
+from rijksnet.runs.key import COMMON_CLASSES, base_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,12 +77,12 @@ STUDY_PARAMS = {
     "weight_decay": 110,
     "label_smoothing": 125,
     "batch_size": 90,
-    "pixels": 90,
+    "normalisation": 90,
     "unfrozen": 85,
     "layer_rate": 90,
 }
 #: Those that every trial has: the UI's parallel coordinates leave out a run that lacks one.
-OF_EVERY_TRIAL = ("optimiser", "learning_rate", "weight_decay", "label_smoothing", "batch_size", "pixels")
+OF_EVERY_TRIAL = ("optimiser", "learning_rate", "weight_decay", "label_smoothing", "batch_size", "normalisation")
 STUDY_METRICS = {"tested/accuracy": 125, "tested/loss": 95, "run/cost": 95}
 
 

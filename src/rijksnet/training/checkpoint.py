@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rijksnet.files import replacing
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,8 +30,8 @@ def extract_collection(params: Params, collection: str, architecture: str, file:
     (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
     tensors, header = weights.read(file)
     design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
-    scale = protocol.pixel_scale(params.training, "off_the_shelf")
-    network = Network(design, classes=1, scale=scale)
+    normalisation = protocol.normalisation(params.training, "off_the_shelf")
+    network = Network(design, classes=1, normalisation=normalisation)
     weights.load_backbone(network.backbone, tensors, file)
     computed = compute.choose(params.training)
     network.to(computed.device)
@@ -49,6 +49,6 @@ def extract_collection(params: Params, collection: str, architecture: str, file:
     write_description(
         folder,
         Description(
-            design, sha256_of(file), size, scale, network.feature_size, parameter_count(network) - softmax_layer
+            design, sha256_of(file), size, normalisation, network.feature_size, parameter_count(network) - softmax_layer
         ),
     )

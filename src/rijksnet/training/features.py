@@ -37,7 +37,7 @@ class Description:
     design: Design
     weights: str  #: sha256 of its weights file
     input_size: int  #: px
-    pixels: str  #: how its inputs are scaled: `unit` or `pretrained`
+    normalisation: str  #: of its inputs: `unit` or `pretrained`
     feature_size: int
     backbone_parameters: int
 

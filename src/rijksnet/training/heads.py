@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 from rijksnet.training.loop import batches_of
 
 if TYPE_CHECKING:

@@ -19,8 +19,10 @@ from rijksnet.data.subsets import at
 from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
 from rijksnet.progress import progress
-from rijksnet.runs import lineage, record, writing
+from rijksnet.runs import lineage, writing
+from rijksnet.runs.history import write_history
 from rijksnet.runs.live import Live, followed
+from rijksnet.runs.predictions import Predictions
 from rijksnet.training import checkpoint, compute, soundness
 from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
 from rijksnet.training.multi_task import blocks, joined
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rijksnet.data.labelled import LabelledRows
-    from rijksnet.data.subsets import Splits
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.networks.weights import Ancestry, Design
     from rijksnet.params import Params
-    from rijksnet.paths import RecordPaths, RunKey
-    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.folder import RunFolder
+    from rijksnet.runs.history import Epoch
+    from rijksnet.runs.key import RunKey
     from rijksnet.runs.live import Follower
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -52,10 +55,10 @@ class Task:
     """One challenge that a model learns, and the record that it leaves."""
 
     key: RunKey
-    data: Splits
+    data: LabelledSplits
     tensors: Callable[[], dict[str, Tensor]]  #: what to save of the model once it is trained
     parameters: int  #: of the backbone and this challenge's softmax layer
-    at: RecordPaths
+    at: RunFolder
 
     @property
     def classes(self) -> list[str]:
@@ -185,7 +188,7 @@ def _train(
             if protocol.best_epoch(state.validation_losses) == len(state.history) - 1:
                 state.kept = {name: tensor.detach().clone() for name, tensor in job.model.state_dict().items()}
             for task, its_history in zip(job.tasks, zip(*state.history, strict=True), strict=True):
-                record.write_history(task.at.history, its_history)
+                write_history(task.at.history, its_history)
             pad.save(job.model, optimiser, state)
             for follower in followers:
                 follower.epoch_ended()
@@ -224,15 +227,17 @@ def _write_results(
     for split in (protocol.VALIDATION, protocol.TEST):
         rows = task.data[split]
         probabilities = answers(rows).softmax(1).numpy()
-        predictions.append(record.Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities))
+        predictions.append(Predictions(split, rows.object_ids, rows.images, rows.labels, probabilities))
     train = task.data[protocol.TRAIN]
     sampled = at(train, soundness.sample(len(train)))
     right = float((answers(sampled).argmax(1).numpy() == sampled.labels).mean())
-    in_use = soundness.Measured(right, len(sampled))
+    in_use = soundness.Accuracy(right, len(sampled))
     writing.evaluate_and_write(params, task.data, predictions, task.at, len(history), tested, asdict(in_use))
     weights.save(task.at.weights, task.tensors(), job.design, task.classes, writing.ancestry(job.start, task.key))
     validation, frozen_batch = task.data[protocol.VALIDATION], job.inputs is not job.inputs_while_training
-    training = soundness.Training(job.model, job.recipe, history, tested, len(train), len(validation), frozen_batch)
+    training = soundness.TrainingOutcome(
+        job.model, job.recipe, history, tested, len(train), len(validation), frozen_batch
+    )
     found = soundness.doubts(training, in_use)
     for doubt in found:
         console.print(f"[yellow]warning[/]: {task.key} is doubtful: {escape(doubt)}")

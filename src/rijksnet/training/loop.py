@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rijksnet.networks.architectures import Network
-    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.history import Epoch
     from rijksnet.training.compute import Compute
 
 #: What the last depth is called where it is no map of its own but what the classifier sees of the deepest one.

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rijksnet import protocol
-    from rijksnet.runs.epoch import Epoch
+    from rijksnet.runs.history import Epoch
 
-#: Training images, at most, that are classified again after training.
+#: TrainingOutcome images, at most, that are classified again after training.
 SAMPLE = 1000
 
 #: An accuracy is less than another where it is so by this much, in [0, 1], and by so many standard errors.
@@ -43,13 +43,13 @@ def sample(n: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Accuracy:
     """An accuracy in [0, 1], and on how many images."""
 
     accuracy: float
     n: int
 
-    def is_less_than(self, other: Measured) -> bool:
+    def is_less_than(self, other: Accuracy) -> bool:
         """By more than chance, and by a margin that matters."""
         pooled = (self.accuracy * self.n + other.accuracy * other.n) / (self.n + other.n)
         error = sqrt(pooled * (1 - pooled) * (1 / self.n + 1 / other.n))
@@ -60,7 +60,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingOutcome:
     """What is known of a training once it has ended, for one task."""
 
     model: nn.Module
@@ -83,14 +83,14 @@ class Training:
         return slowest ** (self.batches * epochs) if layers else 0.0
 
 
-def doubts(of: Training, in_use: Measured) -> list[str]:
+def doubts(of: TrainingOutcome, in_use: Accuracy) -> list[str]:
     """Why the network's figures may not be what its recipe gives, a sentence each; mostly none.
 
     Args:
         in_use: what the tested weights get of `sample` in evaluation mode.
     """
-    seen = [Measured(epoch.train_accuracy, of.train_images) for epoch in of.history]
-    validated = [Measured(epoch.validation_accuracy, of.validation_images) for epoch in of.history]
+    seen = [Accuracy(epoch.train_accuracy, of.train_images) for epoch in of.history]
+    validated = [Accuracy(epoch.validation_accuracy, of.validation_images) for epoch in of.history]
     found = []
     if in_use.is_less_than(seen[of.tested]):
         found.append(
@@ -112,7 +112,7 @@ def doubts(of: Training, in_use: Measured) -> list[str]:
     return [f"{what}; likely cause: {_cause(of)}" for what in found]
 
 
-def _fall(accuracies: Sequence[Measured]) -> tuple[int, int] | None:
+def _fall(accuracies: Sequence[Accuracy]) -> tuple[int, int] | None:
     """The epochs between which most was lost of what had been reached, if that is more than chance."""
     best, worst, most = 0, None, 0.0
     for epoch, one in enumerate(accuracies):
@@ -124,7 +124,7 @@ def _fall(accuracies: Sequence[Measured]) -> tuple[int, int] | None:
     return worst
 
 
-def _cause(of: Training) -> str:
+def _cause(of: TrainingOutcome) -> str:
     """What most probably breaks such a network."""
     steps, smallest = of.batches * (of.tested + 1), of.train_images // of.batches
     rate = f"the learning rate, {of.recipe.optimiser.learning_rate:g}, is too high"

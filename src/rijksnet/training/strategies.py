@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from rijksnet import paths, protocol
+from rijksnet import protocol
 from rijksnet.data import labelled
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.batch_norm import set_momentum
 from rijksnet.networks.initialisation import initialise_he_uniform, initialise_softmax
-from rijksnet.paths import CollectionPaths, RecordPaths
+from rijksnet.paths import CollectionPaths
+from rijksnet.runs.folder import RunFolder
 from rijksnet.training.features import features_file, read_description
 from rijksnet.training.job import Job, Task
 from rijksnet.training.multi_task import blocks, softmax_of
@@ -28,18 +29,18 @@ if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from rijksnet.data.subsets import Splits
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.networks.architectures import Network
     from rijksnet.params import Params
-    from rijksnet.paths import RunKey
+    from rijksnet.runs.key import RunKey
 
 
 def softmax_job(
     params: Params,
     key: RunKey,
-    data: Splits | None = None,
+    data: LabelledSplits | None = None,
     features: Path | None = None,
-    at: RecordPaths | None = None,
+    at: RunFolder | None = None,
 ) -> Job:
     """The training of a softmax layer on cached features.
 
@@ -47,12 +48,12 @@ def softmax_job(
         features: their folder, in place of the pipeline's own.
         at: where the record goes, in place of the key's own place.
     """
-    folder, file = features or paths.features_of(key), paths.initial_weights(key)
-    description, scale = read_description(folder, file), protocol.pixel_scale(params.training, key.strategy)
-    if description.pixels != scale:
+    folder, file = features or key.features, key.initial_weights
+    description, normalisation = read_description(folder, file), protocol.normalisation(params.training, key.strategy)
+    if description.normalisation != normalisation:
         raise RecordError(
-            f"the features in {folder} are of pixels scaled as {description.pixels!r}, but training.pixels asks for "
-            f"{scale!r}: extract them again with `rijksnet features`"
+            f"the features in {folder} are of inputs normalised as {description.normalisation!r}, but "
+            f"training.normalisation asks for {normalisation!r}: extract them again with `rijksnet features`"
         )
     backbone, header = weights.read(file)
     asked = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
@@ -73,7 +74,7 @@ def softmax_job(
             **{weights.SOFTMAX + name: tensor for name, tensor in layer.state_dict().items()},
         },
         description.backbone_parameters + sum(p.numel() for p in layer.parameters()),
-        at or RecordPaths.of(key),
+        at or RunFolder.of(key),
     )
     inputs: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
     return Job(
@@ -90,7 +91,7 @@ def softmax_job(
     )
 
 
-def _as_trained(folder: Path, inputs: NDArray[np.float32], data: Splits) -> NDArray[np.float32]:
+def _as_trained(folder: Path, inputs: NDArray[np.float32], data: LabelledSplits) -> NDArray[np.float32]:
     """Features (N, F), those of training images as the frozen network gave them while its softmax trained."""
     features, rows = np.array(inputs), data[protocol.TRAIN].rows
     features[rows] = np.load(features_file(folder, "batch"), mmap_mode="r")[rows]
@@ -99,9 +100,9 @@ def _as_trained(folder: Path, inputs: NDArray[np.float32], data: Splits) -> NDAr
 
 def network_job(
     params: Params,
-    data: Mapping[RunKey, Splits],
+    data: Mapping[RunKey, LabelledSplits],
     recipe: protocol.Recipe | None = None,
-    at: RecordPaths | None = None,
+    at: RunFolder | None = None,
 ) -> Job:
     """The training of one whole network on the challenges of all keys.
 
@@ -122,20 +123,20 @@ def network_job(
     ancestry: weights.Ancestry = []
     recipe = recipe or protocol.recipe(key.strategy, params.training)
     classes = [len(splits[protocol.TRAIN].classes) for splits in data.values()]
-    scale = protocol.pixel_scale(params.training, key.strategy)
+    normalisation = protocol.normalisation(params.training, key.strategy)
     size = input_size(key.architecture, params.input_size)
     batch_norm = protocol.batch_norm(params.training)
     torch.manual_seed(key.seed)
     if key.initialisation == "random":
         start, design = "", design_as_published(key.architecture).normalising(batch_norm)
-        model = Network(design, sum(classes), scale)
+        model = Network(design, sum(classes), normalisation)
         initialise_he_uniform(model)
     else:
-        file = paths.initial_weights(key)
+        file = key.initial_weights
         tensors, header = weights.read(file)
         start, ancestry = sha256_of(file), weights.ancestry_in(header)
         design = weights.design_in(header, file)[0].normalising(batch_norm)
-        model = Network(design, sum(classes), scale)
+        model = Network(design, sum(classes), normalisation)
         weights.load_backbone(model.backbone, tensors, file)
         for block in blocks(classes):
             initialise_softmax(model.softmax, block)
@@ -152,7 +153,7 @@ def network_job(
                 splits,
                 partial(_weights, model, block),
                 backbone + n * (model.feature_size + 1),
-                at or RecordPaths.of(key),
+                at or RunFolder.of(key),
             )
             for (key, splits), n, block in zip(data.items(), classes, blocks(classes), strict=True)
         ],

@@ -21,9 +21,10 @@ from ruamel.yaml import YAML
 import postgres
 from rijksnet.exploration.board import Attempt, Board
 from rijksnet.params import Params, load
-from rijksnet.paths import RecordPaths, RunKey, StudyPaths
 from rijksnet.runs import study as study_record
-from rijksnet.runs.record import read_run
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
+from rijksnet.runs.study import StudyFolder
 from rijksnet.stages import explore, train
 from rijksnet.stages.explore import subject_of
 from rijksnet.stages.features import features
@@ -61,9 +62,11 @@ def attempts_of(params: Params, key: RunKey) -> list[Attempt]:
         return board.attempts()
 
 
-def recipes(at: StudyPaths) -> list[tuple[Any, ...]]:
+def recipes(at: StudyFolder) -> list[tuple[Any, ...]]:
     trials = pd.read_csv(at.trials)
-    varied = [name for name in trials if name in {"optimiser", "learning_rate", "batch_size", "pixels", "momentum"}]
+    varied = [
+        name for name in trials if name in {"optimiser", "learning_rate", "batch_size", "normalisation", "momentum"}
+    ]
     return [tuple(row) for row in trials[["slot", "accuracy", *varied]].astype(str).to_numpy()]
 
 
@@ -82,7 +85,7 @@ def test_a_study_is_searched_concluded_and_adopted(
 ) -> None:
     params = load(Path("params.yaml"))
     explore.explore(params, HEADS, None, 1, adopts=False, helps=False)
-    at = StudyPaths.of(HEADS)
+    at = StudyFolder.of(HEADS)
     study = study_record.read(at)
     assert study.counts["places"] == study.counts["attempts"] == 6
     assert {file.name for file in at.root.iterdir()} >= {
@@ -95,7 +98,7 @@ def test_a_study_is_searched_concluded_and_adopted(
     trials = pd.read_csv(at.trials)
     best = trials.sort_values(["accuracy", "loss"], ascending=[False, True]).iloc[0]
     assert study.best["trial"] == best["number"], "chosen by the validation split"
-    winner, fixed = read_run(at.winner), read_run(at.fixed)
+    winner, fixed = at.winner.read(verify=True), at.fixed.read(verify=True)
     assert winner.params["study"] == study.name
     assert fixed.params["study"] == ""
     assert (fixed.params["optimiser"], fixed.params["learning_rate"]) == ("rmsprop", 0.001)
@@ -108,11 +111,11 @@ def test_a_study_is_searched_concluded_and_adopted(
     # its parameters file is one that a run can be trained with, and that run says where its recipe is from
     adopted = load(at.adopted)
     Path("params.yaml").write_text(at.adopted.read_text(encoding="utf-8"), encoding="utf-8")
-    if adopted.training.pixels.off_the_shelf != "protocol":
+    if adopted.training.normalisation.off_the_shelf != "protocol":
         features(adopted, "source", "test_resnet", None)
     train.off_the_shelf(adopted, HEADS)
-    assert read_run(RecordPaths.of(HEADS)).params["study"] == study.name
-    assert RecordPaths.of(HEADS).weights.read_bytes() == at.winner.weights.read_bytes()
+    assert RunFolder.of(HEADS).read(verify=True).params["study"] == study.name
+    assert RunFolder.of(HEADS).weights.read_bytes() == at.winner.weights.read_bytes()
 
     # a second call finds the study as it is, adopted or not, and trains nothing
     before = at.study.read_bytes()
@@ -127,7 +130,7 @@ def test_the_same_seed_gives_the_same_trials(project: Path, content: dict[str, A
     for file, seed in (("a.db", 0), ("b.db", 0), ("c.db", 1)):
         params = write_params(content, storage=f"sqlite:///{file}", seed=seed)
         explore.explore(params, HEADS, 12, 1, adopts=False, helps=False)
-        made.append(recipes(StudyPaths.of(HEADS)))
+        made.append(recipes(StudyFolder.of(HEADS)))
     assert made[0] == made[1]
     assert made[0] != made[2]
 
@@ -138,9 +141,9 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
 ) -> None:
     params = load(Path("params.yaml"))
     explore.explore(params, HEADS, 3, 1, adopts=False, helps=False)
-    first = study_record.read(StudyPaths.of(HEADS))
+    first = study_record.read(StudyFolder.of(HEADS))
     explore.explore(params, HEADS, 24, 1, adopts=False, helps=False)
-    second = study_record.read(StudyPaths.of(HEADS))
+    second = study_record.read(StudyFolder.of(HEADS))
     assert (first.counts["places"], second.counts["places"]) == (3, 24)
     assert second.name == first.name
     if second.best["trial"] != first.best["trial"]:
@@ -152,7 +155,7 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
 def test_accuracy_against_cost(project: Path, content: dict[str, Any]) -> None:
     params = write_params(content, objectives=["accuracy", "cost"], pruner="none")
     explore.explore(params, HEADS, 12, 1, adopts=False, helps=False)
-    front = study_record.read(StudyPaths.of(HEADS)).front
+    front = study_record.read(StudyFolder.of(HEADS)).front
     assert front
     costs, accuracies = [one["cost"] for one in front], [one["accuracy"] for one in front]
     assert costs == sorted(costs, reverse=True)
@@ -167,7 +170,7 @@ def test_hopeless_networks_are_given_up(project: Path, content: dict[str, Any]) 
     content["training"]["max_epochs"]["fine_tuning"] = 8
     params = write_params(content)
     explore.explore(params, NETWORKS, 12, 1, adopts=False, helps=False)
-    at = StudyPaths.of(NETWORKS)
+    at = StudyFolder.of(NETWORKS)
     study, trials = study_record.read(at), pd.read_csv(at.trials)
     assert study.counts["pruned"] > 0
     assert study.counts["complete"] > 0
@@ -175,7 +178,7 @@ def test_hopeless_networks_are_given_up(project: Path, content: dict[str, Any]) 
     assert (pruned["epochs"] < 8).all()
     assert pruned["accuracy"].isna().all()
     assert pruned["reason"].str.startswith("given up after epoch").all()
-    winner = read_run(at.winner)
+    winner = at.winner.read(verify=True)
     assert winner.params.items() >= {"unfrozen": study.best["unfrozen"], "layer_rate": study.best["layer_rate"]}.items()
 
 

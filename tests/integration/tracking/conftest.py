@@ -14,9 +14,8 @@ from sqlalchemy import Engine, event
 
 from helpers import KEY, write_record
 from rijksnet.params import Params, Tracking, load
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing import publish
-from rijksnet.runs import record
+from rijksnet.runs.folder import Run, RunFolder
 from rijksnet.tracking import stores
 from rijksnet.tracking.stores import Store
 from stores import Published, make_project, served, write_lock
@@ -83,14 +82,14 @@ def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Pu
         publish.publish(params)
         store = stores.open_store(params.tracking)
     (run,) = store.client.search_runs([store.experiment(KEY)])
-    return Published(store, run, RecordPaths(folder / at.root))
+    return Published(store, run, RunFolder(folder / at.root))
 
 
 @pytest.fixture
 def only_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Artifacts that are made at once: of the model, nothing but its weights."""
 
-    def write(at: RecordPaths, run: record.Run, folder: Path) -> None:
+    def write(at: RunFolder, run: Run, folder: Path) -> None:
         (folder / "model" / "artifacts").mkdir(parents=True)
         shutil.copyfile(at.weights, folder / "model" / "artifacts" / "weights.safetensors")
 

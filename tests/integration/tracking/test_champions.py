@@ -1,6 +1,7 @@
 """The stage that looks at the outside world: pins follow the alias `champion`."""
 
 from __future__ import annotations
+from helpers import COLLECTION
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing import publish
+from rijksnet.runs.folder import RunFolder
 from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry, stores
 from rijksnet.tracking.pins import Pin
@@ -29,7 +30,7 @@ def at_uri(params: Params, uri: str) -> Params:
 
 
 @pytest.fixture
-def two_versions(store: Store, params: Params, only_weights: None) -> list[RecordPaths]:
+def two_versions(store: Store, params: Params, only_weights: None) -> list[RunFolder]:
     records = [write_record(replace(KEY, seed=n), seed=n) for n in range(2)]
     publish.publish(params)
     return records
@@ -48,7 +49,7 @@ def pinned() -> str:
 
 
 def test_pins_follow_the_alias(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     assert pinned() == sha256_of(two_versions[0].weights)
@@ -62,7 +63,7 @@ def test_pins_follow_the_alias(
 
 
 def test_a_pin_is_written_only_when_it_changes(
-    params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     capsys.readouterr()
@@ -72,9 +73,7 @@ def test_a_pin_is_written_only_when_it_changes(
     assert capsys.readouterr().err == ""
 
 
-def test_a_lost_alias_goes_back_to_what_is_pinned(
-    store: Store, params: Params, two_versions: list[RecordPaths]
-) -> None:
+def test_a_lost_alias_goes_back_to_what_is_pinned(store: Store, params: Params, two_versions: list[RunFolder]) -> None:
     promoted(store, "2")
     champions.champions(params)
     store.client.delete_registered_model_alias(MODEL, "champion")
@@ -85,7 +84,7 @@ def test_a_lost_alias_goes_back_to_what_is_pinned(
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{port}", "sqlite:///not/yet/made.db"])
 def test_a_registry_that_is_away_leaves_the_pin_with_a_warning(
-    params: Params, two_versions: list[RecordPaths], uri: str, capsys: pytest.CaptureFixture[str]
+    params: Params, two_versions: list[RunFolder], uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     before = PIN.read_bytes()
@@ -101,7 +100,7 @@ def test_a_registry_that_is_away_leaves_the_pin_with_a_warning(
 
 
 def test_a_registry_that_dies_midway_leaves_the_pins_with_a_warning(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str],
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     champions.champions(params)
@@ -151,7 +150,7 @@ def test_without_pin_and_version_there_is_no_champion(params: Params) -> None:
 
 
 def test_a_registry_that_does_not_know_the_pin_leaves_it_with_a_warning(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.client.delete_registered_model_alias(MODEL, "champion")
     Pin("type", "test_resnet", "d" * 64, chosen_by="person").write()
@@ -163,7 +162,7 @@ def test_a_registry_that_does_not_know_the_pin_leaves_it_with_a_warning(
 
 
 def test_a_champion_that_does_not_name_its_weights_is_told(
-    store: Store, params: Params, two_versions: list[RecordPaths]
+    store: Store, params: Params, two_versions: list[RunFolder]
 ) -> None:
     champions.champions(params)
     before = PIN.read_bytes()
@@ -175,11 +174,11 @@ def test_a_champion_that_does_not_name_its_weights_is_told(
 
 
 def test_tuned_weights_are_the_champions(
-    params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     champions.tuned(params, "type", "test_resnet")
-    out = paths.tuned_weights("type", "test_resnet")
+    out = paths.tuned_weights(COLLECTION, "type", "test_resnet")
     assert out.read_bytes() == two_versions[0].weights.read_bytes()
     assert str(two_versions[0].root) in capsys.readouterr().err
 
@@ -189,7 +188,7 @@ def test_tuned_weights_need_a_pin(params: Params) -> None:
         champions.tuned(params, "type", "test_resnet")
 
 
-def test_tuned_weights_in_a_record_need_no_registry(params: Params, two_versions: list[RecordPaths]) -> None:
+def test_tuned_weights_in_a_record_need_no_registry(params: Params, two_versions: list[RunFolder]) -> None:
     champions.champions(params)
     champions.tuned(at_uri(params, f"http://127.0.0.1:{free_port()}"), "type", "test_resnet")
-    assert sha256_of(paths.tuned_weights("type", "test_resnet")) == pinned()
+    assert sha256_of(paths.tuned_weights(COLLECTION, "type", "test_resnet")) == pinned()

@@ -19,8 +19,8 @@ from rijksnet.data.decode import decode
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.models import export
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.publishing import publish
+from rijksnet.runs.key import RunKey
 from rijksnet.serving.classifier import Classifier
 from rijksnet.stages import champions
 from rijksnet.tracking import registry

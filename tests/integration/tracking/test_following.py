@@ -14,9 +14,9 @@ import pytest
 from helpers import KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing import publish
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import write_history
 from rijksnet.runs.live import Live, followed
 from rijksnet.tracking import stores
 from rijksnet.tracking.follow import follow
@@ -27,12 +27,12 @@ FILE = Path(".checkpoints") / str(KEY) / "live.json"
 
 
 def live() -> Live:
-    return Live(KEY, STARTED_MS, PARAMS, str(RecordPaths.of(KEY).history))
+    return Live(KEY, STARTED_MS, PARAMS, str(RunFolder.of(KEY).history))
 
 
 def train_to(n: int, epoch_ended: Callable[[], None]) -> None:
     """As the training loop does: the history first, then the word that an epoch has ended."""
-    record.write_history(RecordPaths.of(KEY).history, epochs(n))
+    write_history(RunFolder.of(KEY).history, epochs(n))
     epoch_ended()
 
 
@@ -68,7 +68,7 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
     store: Store, params: Params, only_weights: None
 ) -> None:
     live().write(Path("live.json"))
-    record.write_history(RecordPaths.of(KEY).history, epochs(2))
+    write_history(RunFolder.of(KEY).history, epochs(2))
     training = subprocess.Popen([sys.executable, "-c", TRAINING])
     try:
         wait_for(lambda: epochs_shown(store) == measured(2))

@@ -16,8 +16,9 @@ from rijksnet.errors import ParamsError, TrackingError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.params import Params, RegistryWeights
-from rijksnet.paths import RecordPaths, imagenet_weights
+from rijksnet.paths import imagenet_weights
 from rijksnet.publishing import publish
+from rijksnet.runs.folder import RunFolder
 from rijksnet.stages import champions, import_model
 from rijksnet.tracking import pins, registry, stores
 from stores import free_port
@@ -62,7 +63,7 @@ def test_a_champion_elsewhere_becomes_θ_here(
 ) -> None:
     import_model.import_model(asking(params, theirs[how], server, theirs["sha256"]), "test_resnet")
     tensors, header = weights.read(imagenet_weights("test_resnet"))
-    kept, _ = weights.read(RecordPaths.of(LENT).weights)
+    kept, _ = weights.read(RunFolder.of(LENT).weights)
     assert {name: t.tolist() for name, t in tensors.items()} == {
         name: t.tolist() for name, t in kept.items() if not name.startswith("softmax.")
     }
@@ -106,7 +107,7 @@ def test_an_architecture_that_is_not_named_is_told(params: Params) -> None:
 
 def test_what_is_logged_the_ordinary_way_will_do(params: Params, server: str, theirs: dict[str, Any]) -> None:
     """MLflow keeps what `log_model` registers beside the artifacts of its run."""
-    at = RecordPaths.of(LENT)
+    at = RunFolder.of(LENT)
     code = (
         "import sys, mlflow\n"
         "class Model(mlflow.pyfunc.PythonModel):\n"

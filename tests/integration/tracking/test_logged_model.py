@@ -23,7 +23,7 @@ from PIL import Image
 from helpers import CLASSES, INPUT_SIZE, network
 from rijksnet.data.decode import decode
 from rijksnet.networks import weights
-from rijksnet.runs import code, record
+from rijksnet.runs import code
 from rijksnet.serving import logged_model
 from stores import MODEL, Published
 
@@ -87,8 +87,8 @@ def test_it_answers_so_for_a_museums_photographs(folder: Path) -> None:
 
 def test_the_input_scale_is_kept(published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path[:])
-    run = record.read_run(published.at)
-    logged_model.save_model(published.at, replace(run, params={**run.params, "pixels": "pretrained"}), tmp_path)
+    run = published.at.read(verify=True)
+    logged_model.save_model(published.at, replace(run, params={**run.params, "normalisation": "pretrained"}), tmp_path)
     wanted = expected(DRAWN, "pretrained")
     assert abs(wanted - expected(DRAWN)).max() > 1e-3
     check(mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(pd.DataFrame({"image": DRAWN})), wanted)

@@ -25,9 +25,10 @@ from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params, Tracking, load
-from rijksnet.paths import PUBLISHED, REGISTERED, RecordPaths, RunKey
+from rijksnet.paths import PUBLISHED, REGISTERED
 from rijksnet.publishing import check, publish
-from rijksnet.runs import record
+from rijksnet.runs.folder import Run, RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.stages import champions
 from rijksnet.tracking import address, mlflow_store, pins, registry, stores
 from rijksnet.tracking.stores import Store
@@ -127,7 +128,7 @@ def test_a_project_that_was_moved_or_copied_keeps_what_it_has(
     assert "0 runs added, 0 completed, 1 already there" in told
     assert check.check(params) == []
     store = stores.open_store(params.tracking)
-    assert kept_weights(store, new / "fetched") == sha256_of(RecordPaths.of(KEY).weights)
+    assert kept_weights(store, new / "fetched") == sha256_of(RunFolder.of(KEY).weights)
     write_record(OTHER)
     publish.publish(params)
     assert "has moved" not in capsys.readouterr().err
@@ -165,7 +166,7 @@ def test_lost_artifacts_are_seen_and_brought_back(
 ) -> None:
     shutil.rmtree("mlartifacts")
     (found,) = check.check(params)
-    assert f"{RecordPaths.of(KEY).root}: run " in found
+    assert f"{RunFolder.of(KEY).root}: run " in found
     assert found.endswith(
         "lacks artifacts.json, model/artifacts/weights.safetensors, record/history.csv, record/metrics.json, "
         "record/predictions.parquet, record/run.json"
@@ -174,7 +175,7 @@ def test_lost_artifacts_are_seen_and_brought_back(
     assert "0 runs added, 0 completed, 1 mended, 0 already there; 0 versions registered" in capsys.readouterr().err
     assert check.check(params) == []
     store = stores.open_store(params.tracking)
-    assert kept_weights(store, Path("fetched")) == sha256_of(RecordPaths.of(KEY).weights)
+    assert kept_weights(store, Path("fetched")) == sha256_of(RunFolder.of(KEY).weights)
 
 
 def test_a_record_that_was_damaged_since_it_was_shown_is_left_out(
@@ -182,7 +183,7 @@ def test_a_record_that_was_damaged_since_it_was_shown_is_left_out(
 ) -> None:
     sound = write_record(OTHER)
     publish.publish(params)
-    RecordPaths.of(KEY).metrics.unlink()
+    RunFolder.of(KEY).metrics.unlink()
     capsys.readouterr()
     publish.publish(params)
     told = capsys.readouterr().err
@@ -207,7 +208,7 @@ def test_damaged_artifacts_are_seen_by_a_thorough_look(project: Path, params: Pa
 def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
     params: Params, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def write(at: RecordPaths, run: record.Run, folder: Path) -> None:
+    def write(at: RunFolder, run: Run, folder: Path) -> None:
         (folder / "model" / "artifacts").mkdir(parents=True)
         shutil.copyfile(at.weights, folder / "model" / "artifacts" / "weights.safetensors")
         (folder / "picture.png").write_bytes(b"a picture")
@@ -219,12 +220,12 @@ def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
     for how in ("lost", "damaged"):
         (run / name).unlink() if how == "lost" else (run / name).write_bytes(b"x")
         (said,) = check.check(params)
-        assert said == f"{RecordPaths.of(KEY).root}: run {run.parent.name} lacks {name}"
+        assert said == f"{RunFolder.of(KEY).root}: run {run.parent.name} lacks {name}"
         publish.publish(params, thorough=True)
         assert check.check(params) == []
 
 
-def test_evidence_that_is_not_shown_is_told_and_mended(params: Params) -> None:
+def test_findings_that_is_not_shown_is_told_and_mended(params: Params) -> None:
     write_record()
     publish.publish(params)
     saliency = paths.EvidencePaths(COLLECTION, "type", "test_resnet").saliency
@@ -246,7 +247,7 @@ def test_evidence_that_is_not_shown_is_told_and_mended(params: Params) -> None:
 def test_a_version_of_before_there_were_cards_gets_one(project: Path, params: Params) -> None:
     store = stores.open_store(params.tracking)
     store.client.update_model_version(MODEL, "1", "")
-    assert check.check(params) == [f"{RecordPaths.of(KEY).root}: version 1 of {MODEL} has no card"]
+    assert check.check(params) == [f"{RunFolder.of(KEY).root}: version 1 of {MODEL} has no card"]
     publish.publish(params)
     assert registry.versions(store, MODEL)[0].description.startswith("**test_resnet**")
     store.client.update_model_version(MODEL, "1", "a person's words")
@@ -276,13 +277,13 @@ def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
     write_record(OTHER)
     write_record(replace(KEY, seed=1), seed=1)
     store.client.delete_registered_model(MODEL)
-    known = sha256_of(RecordPaths.of(KEY).weights)[:12]
+    known = sha256_of(RunFolder.of(KEY).weights)[:12]
     assert set(check.check(params)) == {
         f"pins/type-test_resnet.json: {known}… is not the champion: {MODEL} has none",
-        f"{RecordPaths.of(OTHER).root}: no run shows it",
-        f"{RecordPaths.of(KEY).root}: {MODEL} has no version of it that can be loaded",
-        f"{RecordPaths.of(replace(KEY, seed=1)).root}: no run shows it",
-        f"{RecordPaths.of(replace(KEY, seed=1)).root}: {MODEL} has no version of it that can be loaded",
+        f"{RunFolder.of(OTHER).root}: no run shows it",
+        f"{RunFolder.of(KEY).root}: {MODEL} has no version of it that can be loaded",
+        f"{RunFolder.of(replace(KEY, seed=1)).root}: no run shows it",
+        f"{RunFolder.of(replace(KEY, seed=1)).root}: {MODEL} has no version of it that can be loaded",
     }
     publish.publish(params)
     assert check.check(params) == []
@@ -320,7 +321,7 @@ def test_an_experiment_of_dvc_s_moves_no_champion(
     publish.publish(params)
     assert str(registry.champion(store, MODEL).version) == "1"
     pin = pins.read_pin("type", "test_resnet")
-    assert pin == pins.Pin.of_run(record.read_run(tried))
+    assert pin == pins.Pin.of_run(tried.read(verify=True))
     monkeypatch.delenv("DVC_EXP_NAME")
     champions.champions(params)
     assert str(registry.champion(store, MODEL).version) == "2"
@@ -335,7 +336,7 @@ def test_an_own_run_that_is_not_registered_yet_is_what_the_target_starts_from(st
     again = write_record(seed=1)
     champions.champions(params)
     pin = pins.read_pin("type", "test_resnet")
-    assert pin == pins.Pin.of_run(record.read_run(again))
+    assert pin == pins.Pin.of_run(again.read(verify=True))
     publish.publish(params)
     assert str(registry.champion(store, MODEL).version) == "2"
     champions.champions(params)
@@ -353,13 +354,13 @@ def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(
     store: Store, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def current() -> dict[str, str]:
-        experiment = mlflow_store.experiment_of(store, record.read_run(RecordPaths.of(KEY)))
+        experiment = mlflow_store.experiment_of(store, RunFolder.of(KEY).read(verify=True))
         return {one.data.tags["record_digest"]: one.data.tags["current"] for one in store.runs(experiment, "")}
 
-    first = record.digest(write_record())
+    first = write_record().digest()
     publish.publish(params)
     assert current() == {first: "yes"}
-    second = record.digest(write_record(right=9))
+    second = write_record(right=9).digest()
     publish.publish(params)
     assert current() == {first: "no", second: "yes"}
     at = write_record()
@@ -370,12 +371,12 @@ def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(
     at.run.write_text(json.dumps(run))
     monkeypatch.setenv("DVC_EXP_NAME", "tried-once")
     publish.publish(params)
-    tried = record.digest(at)
+    tried = at.digest()
     assert current() == {first: "yes", second: "no", tried: "no"}
     monkeypatch.delenv("DVC_EXP_NAME")  # applied
     publish.publish(params)
     assert current() == {first: "no", second: "no", tried: "yes"}
-    (shown,) = store.runs(mlflow_store.experiment_of(store, record.read_run(at)), "tags.dvc_experiment = 'tried-once'")
+    (shown,) = store.runs(mlflow_store.experiment_of(store, at.read(verify=True)), "tags.dvc_experiment = 'tried-once'")
     assert shown.info.run_name == "test_resnet/fine_tuning-imagenet-seed0 (tried-once)"
 
 
@@ -392,14 +393,14 @@ def test_without_a_server_the_source_s_own_run_is_what_the_target_starts_from(
     champions.champions(away)
     champions.tuned(away, "type", "test_resnet")
     publish.publish_or_warn(away)
-    assert sha256_of(paths.tuned_weights("type", "test_resnet")) == sha256_of(at.weights)
+    assert sha256_of(paths.tuned_weights(COLLECTION, "type", "test_resnet")) == sha256_of(at.weights)
     assert json.loads(PUBLISHED.read_text()) == {}
     told = capsys.readouterr().err
     assert told.count("warning") == 3
     assert f"{MODEL}: this project's own run is θ̂" in told
     again = write_record(seed=1)  # trained again, and the server still away
     champions.champions(away)
-    assert pins.read_pin("type", "test_resnet") == pins.Pin.of_run(record.read_run(again))
+    assert pins.read_pin("type", "test_resnet") == pins.Pin.of_run(again.read(verify=True))
     publish.publish(params)
     before = paths.pin("type", "test_resnet").read_bytes()
     champions.champions(params)
@@ -510,7 +511,7 @@ def test_artifacts_in_a_bucket(params: Params, bucket: str, tmp_path: Path) -> N
     champions.champions(in_bucket)
     shutil.rmtree("runs")
     champions.tuned(in_bucket, "type", "test_resnet")
-    assert sha256_of(paths.tuned_weights("type", "test_resnet")) == weights
+    assert sha256_of(paths.tuned_weights(COLLECTION, "type", "test_resnet")) == weights
 
 
 def test_the_parameters_of_a_project_name_its_places(params: Params) -> None:

@@ -21,8 +21,8 @@ from rijksnet.files import sha256_of
 from rijksnet.models import promotion
 from rijksnet.models.judgement import MARGIN
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing import publish
+from rijksnet.runs.folder import RunFolder
 from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry
 from rijksnet.tracking.stores import Store
@@ -30,7 +30,7 @@ from stores import MODEL
 
 
 @pytest.fixture
-def two_versions(store: Store, params: Params, only_weights: None) -> list[RecordPaths]:
+def two_versions(store: Store, params: Params, only_weights: None) -> list[RunFolder]:
     """Version 1, the champion, is right about 7 of 10 images, version 2 about 9."""
     records = [write_record(replace(KEY, seed=n), seed=n, right=right) for n, right in ((0, 7), (1, 9))]
     publish.publish(params)
@@ -46,7 +46,7 @@ def champion(store: Store) -> str:
 
 
 def test_promoting_shows_both_and_asks(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
 
@@ -69,7 +69,7 @@ def test_promoting_shows_both_and_asks(
 
 
 def test_back_to_the_own_run_it_follows_that_again(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     promotion.promote(params, MODEL, "2", None)
     assert registry.chosen_by(store, registry.champion(store, MODEL)) == "person"
@@ -79,20 +79,20 @@ def test_back_to_the_own_run_it_follows_that_again(
 
 
 def test_a_no_changes_nothing(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     promotion.promote(params, MODEL, "2", lambda _: False)
     assert champion(store) == "1"
     assert "nothing changed" in capsys.readouterr().out
 
 
-def test_it_can_be_told_not_to_ask(store: Store, params: Params, two_versions: list[RecordPaths]) -> None:
+def test_it_can_be_told_not_to_ask(store: Store, params: Params, two_versions: list[RunFolder]) -> None:
     promotion.promote(params, MODEL, "2", None)
     assert champion(store) == "2"
 
 
 def test_the_champion_is_not_promoted_again(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def never(_: str) -> bool:
         raise AssertionError("there is nothing to ask")
@@ -108,7 +108,7 @@ def tag(store: Store, number: str) -> dict[str, Any]:
 
 
 def test_the_evidence_is_kept_with_the_version(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     promotion.promote(params, MODEL, "2", None)
     told = capsys.readouterr().out
@@ -119,7 +119,7 @@ def test_the_evidence_is_kept_with_the_version(
 
 
 def test_what_is_worse_is_refused_unless_a_reason_is_given(
-    store: Store, params: Params, two_versions: list[RecordPaths]
+    store: Store, params: Params, two_versions: list[RunFolder]
 ) -> None:
     promotion.promote(params, MODEL, "2", None)
     why = "that it is not worse by 1.0% or more is not shown: −20.0 points"
@@ -132,13 +132,13 @@ def test_what_is_worse_is_refused_unless_a_reason_is_given(
     assert (kept["accepted"], kept["forced_because"]) == (False, "its classes are better known")
 
 
-def test_a_wide_margin_lets_more_pass(store: Store, params: Params, two_versions: list[RecordPaths]) -> None:
+def test_a_wide_margin_lets_more_pass(store: Store, params: Params, two_versions: list[RunFolder]) -> None:
     promotion.promote(params, MODEL, "2", None)
     promotion.promote(params, MODEL, "1", None, margin=0.6)
     assert champion(store) == "1"
 
 
-def change_record(at: RecordPaths, **changes: Any) -> None:
+def change_record(at: RunFolder, **changes: Any) -> None:
     """Another record in a record's place, complete like that one."""
     run = json.loads(at.run.read_text(encoding="utf-8"))
     at.run.write_text(json.dumps(run | changes), encoding="utf-8")
@@ -179,7 +179,7 @@ def test_other_test_objects_are_named(store: Store, params: Params, only_weights
 
 
 def test_where_no_record_is_here_the_store_s_copy_is_evidence(
-    store: Store, params: Params, two_versions: list[RecordPaths]
+    store: Store, params: Params, two_versions: list[RunFolder]
 ) -> None:
     shutil.rmtree("runs")
     promotion.promote(params, MODEL, "2", None)
@@ -190,7 +190,7 @@ def test_where_no_record_is_here_the_store_s_copy_is_evidence(
 
 
 def test_a_promotion_is_rolled_back(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(TrackingError, match=r"version 1 of .* does not say which version it replaced.*\['1', '2'\]"):
         promotion.rollback(params, MODEL)
@@ -203,7 +203,7 @@ def test_a_promotion_is_rolled_back(
 
 
 def test_a_promotion_in_the_ui_is_judged_by_the_next_look(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     store.client.set_registered_model_alias(MODEL, "champion", "2")  # as the MLflow UI does
@@ -230,7 +230,7 @@ def test_a_promotion_in_the_ui_is_judged_by_the_next_look(
 
 
 def test_a_champion_whose_answers_are_lost_is_followed_too(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     champions.champions(params)
     shutil.rmtree("mlartifacts")
@@ -248,7 +248,7 @@ def test_a_champion_whose_answers_are_lost_is_followed_too(
 
 
 def test_back_in_the_ui_it_is_judged_again_and_rolled_back_to_what_it_replaced(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(replace(KEY, seed=2), seed=2, right=10)
     publish.publish(params)
@@ -264,7 +264,7 @@ def test_back_in_the_ui_it_is_judged_again_and_rolled_back_to_what_it_replaced(
 
 
 def test_the_first_champion_can_be_a_persons_choice(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.client.delete_registered_model_alias(MODEL, "champion")
     promotion.promote(params, MODEL, "2", None)
@@ -274,7 +274,7 @@ def test_the_first_champion_can_be_a_persons_choice(
 
 @pytest.mark.parametrize("name", ["rijksnet-type-vgg19", "Rembrandt's"])
 def test_an_unknown_model_is_told_with_those_there_are(
-    params: Params, two_versions: list[RecordPaths], name: str
+    params: Params, two_versions: list[RunFolder], name: str
 ) -> None:
     with pytest.raises(TrackingError, match=rf"no registered model .*{name}.*the registry has \['{MODEL}'\]"):
         promotion.promote(params, name, "1", None)
@@ -282,7 +282,7 @@ def test_an_unknown_model_is_told_with_those_there_are(
 
 @pytest.mark.parametrize("version", ["3", "champion", "01"])
 def test_an_unknown_version_is_told_with_those_there_are(
-    store: Store, params: Params, two_versions: list[RecordPaths], version: str
+    store: Store, params: Params, two_versions: list[RunFolder], version: str
 ) -> None:
     with pytest.raises(TrackingError, match=rf"{MODEL} has no version '{version}'; it has \['1', '2'\]"):
         promotion.promote(params, MODEL, version, None)
@@ -290,7 +290,7 @@ def test_an_unknown_version_is_told_with_those_there_are(
 
 
 def test_the_table_has_a_line_for_each_version(
-    store: Store, params: Params, two_versions: list[RecordPaths], capsys: pytest.CaptureFixture[str]
+    store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.move(store, MODEL, registry.versions(store, MODEL)[2 - 1], "person")
     store.client.create_registered_model("someone-elses")

@@ -18,9 +18,10 @@ from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.paths import PUBLISHED, REGISTERED, EvidencePaths, RunKey
+from rijksnet.paths import PUBLISHED, REGISTERED
 from rijksnet.publishing import pictures, publish
-from rijksnet.runs import record
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.lineage import dvc_md5
 from rijksnet.tracking import mlflow_store, registry, stores
 from rijksnet.tracking.stores import Store
@@ -109,8 +110,8 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
         "seed": "0",
         "run_key": str(KEY),
         "status": "completed",
-        "record_digest": record.digest(at),
-        "weights_sha256": record.read_run(at).files["weights.safetensors"],
+        "record_digest": at.digest(),
+        "weights_sha256": at.read(verify=True).files["weights.safetensors"],
         "initial_weights_sha256": "b" * 64,
         "split_digest": "5" * 64,
         "git_commit": "c" * 40,
@@ -134,7 +135,7 @@ def test_a_doubtful_run_can_be_found_and_says_why(store: Store, params: Params, 
     at.run.write_text(json.dumps(run | {"doubts": ["training accuracy fell", "validation accuracy fell"]}))
     write_record(replace(KEY, seed=1), seed=1)
     publish.publish(params)
-    experiment = mlflow_store.experiment_of(store, record.read_run(at))
+    experiment = mlflow_store.experiment_of(store, at.read(verify=True))
     (found,) = store.client.search_runs([experiment], "tags.doubts LIKE '%fell%'")
     assert found.data.tags["run_key"] == str(KEY)
     assert found.data.tags["doubts"] == "training accuracy fell; validation accuracy fell"
@@ -194,18 +195,18 @@ def test_what_is_shown_where_is_told_by_key(store: Store, params: Params, only_w
         found = store.client.get_run(shown[name]["run_id"])
         assert found.data.tags["run_key"] == name
         assert found.info.experiment_id == shown[name]["experiment_id"]
-        assert shown[name]["record_digest"] == record.digest(at) == found.data.tags["record_digest"]
+        assert shown[name]["record_digest"] == at.digest() == found.data.tags["record_digest"]
     before = PUBLISHED.read_bytes()
     publish.publish(params)
     assert PUBLISHED.read_bytes() == before
 
 
-def test_evidence_is_shown_with_the_tuned_run_and_again_when_it_changes(
+def test_findings_is_shown_with_the_tuned_run_and_again_when_it_changes(
     store: Store, params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record()
     write_record(replace(KEY, strategy="off_the_shelf"))
-    saliency = EvidencePaths(COLLECTION, "type", "test_resnet").saliency
+    saliency = FindingPaths(COLLECTION, "type", "test_resnet").saliency
     saliency.mkdir()
     (saliency / "gallery.png").write_bytes(b"not whole yet")
     told = []
@@ -214,7 +215,7 @@ def test_evidence_is_shown_with_the_tuned_run_and_again_when_it_changes(
             (saliency / "saliency.json").write_text(content)
             (saliency / "gallery.png").write_bytes(content.encode())
         publish.publish(params)
-        told.append(int(capsys.readouterr().err.split(" folders of evidence")[0].split()[-1]))
+        told.append(int(capsys.readouterr().err.split(" findings")[0].split()[-1]))
     assert told == [0, 1, 0, 1]
     shown = {
         run.data.tags["strategy"]: {one.path for one in store.client.list_artifacts(run.info.run_id)}
@@ -352,7 +353,7 @@ def test_a_damaged_record_is_left_out_and_the_rest_published(
     assert f"{damaged.metrics} is not the file that the run wrote" in told
     assert "1 runs added" in told
     store = stores.open_store(params.tracking)
-    assert [one.data.tags["record_digest"] for one in runs_of(store, OTHER)] == [record.digest(sound)]
+    assert [one.data.tags["record_digest"] for one in runs_of(store, OTHER)] == [sound.digest()]
     assert runs_of(store) == []
 
 
@@ -406,7 +407,7 @@ def test_many_runs_are_drawn_by_other_processes_to_the_same_pictures(
     with pictures.pictures([*records, damaged]) as write:
         for at in records:
             Path("drawn", at.root.name).mkdir(parents=True)
-            write(at, record.read_run(at), Path("drawn", at.root.name))
+            write(at, at.read(verify=True), Path("drawn", at.root.name))
     for at in records:
         for name, content in pictures.draw(at).items():
             assert Path("drawn", at.root.name, name).read_bytes() == content
@@ -425,7 +426,7 @@ def test_register_publishes_the_candidates_and_tells_their_content(
     elsewhere.metrics.write_text("damaged, and none of this stage's business")
     for _ in range(2):
         publish.register(params, REGISTERED)
-        assert json.loads(REGISTERED.read_text()) == {MODEL: record.read_run(own).files["weights.safetensors"]}
+        assert json.loads(REGISTERED.read_text()) == {MODEL: own.read(verify=True).files["weights.safetensors"]}
         assert len(registry.versions(store, MODEL)) == 2
         assert {one.data.tags["strategy"] for one in runs_of(store)} == {"fine_tuning"}
 

@@ -17,12 +17,12 @@ from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.models import promotion
-from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.publishing import publish
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.tracking import pins, registry, stores
 from rijksnet.tracking.pins import Pin
-from rijksnet.tracking.registry import Choice
+from rijksnet.tracking.registry import Champion
 from rijksnet.tracking.stores import Store, pages
 from stores import MODEL
 
@@ -30,16 +30,16 @@ OUT = Path("weights.safetensors")
 SETTINGS = {name: value for name, value in PARAMS.items() if name not in pins.COUNTED}
 
 
-def register(store: Store, at: RecordPaths) -> tuple[str, bool]:
+def register(store: Store, at: RunFolder) -> tuple[str, bool]:
     (one,) = publish.publish_records(store, [at])
     return registry.register(store, one.at, one.run, one.run_id, "")
 
 
-def weights_of(at: RecordPaths) -> str:
-    return record.read_run(at).files[at.weights.name]
+def weights_of(at: RunFolder) -> str:
+    return at.read(verify=True).files[at.weights.name]
 
 
-def seed(n: int) -> RecordPaths:
+def seed(n: int) -> RunFolder:
     """The record of the same run with another seed, and with weights of its own."""
     return write_record(replace(KEY, seed=n), seed=n)
 
@@ -57,7 +57,7 @@ def test_weights_are_registered_once(store: Store, only_weights: None) -> None:
     assert version.tags == {
         "weights_sha256": weights_of(at),
         "run_key": str(KEY),
-        "record_digest": record.digest(at),
+        "record_digest": at.digest(),
         "split_digest": "5" * 64,
         "settings": json.dumps(SETTINGS, sort_keys=True),
         "test_accuracy": "0.7000",
@@ -87,9 +87,9 @@ def test_a_model_that_nobody_registered_has_no_version_and_no_champion(store: St
 # --- champions --------------------------------------------------------------------------------------------------------
 
 
-def ensured(store: Store, pin: Pin | None, own: RecordPaths | None = None) -> tuple[str, str] | None:
+def ensured(store: Store, pin: Pin | None, own: RunFolder | None = None) -> tuple[str, str] | None:
     """Number of the champion, and who chose it."""
-    found = registry.ensure_champion(store, MODEL, own and record.read_run(own), pin)
+    found = registry.ensure_champion(store, MODEL, own and own.read(verify=True), pin)
     return None if found is None else (str(found.version.version), found.by)
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_was_trained_again_replaces_itself_as_champion(store: Store, 
     assert ensured(store, None, at) == ("1", "pipeline")
     again = write_record(seed=1)
     register(store, again)
-    found = registry.ensure_champion(store, MODEL, record.read_run(again), None)
+    found = registry.ensure_champion(store, MODEL, again.read(verify=True), None)
     assert found is not None
     assert (str(found.version.version), found.by, str(found.instead_of.version)) == ("2", "pipeline", "1")
     at = write_record()  # and back: the cache restores the first
@@ -160,7 +160,7 @@ def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: Non
         command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", "sqlite:///mlflow.db"]
         command += ["--tracking-uri", "sqlite:///mlflow.db"]
         subprocess.run(command, check=True, capture_output=True)
-    assert registry.with_weights(store, MODEL, record.read_run(at).files[at.weights.name]) is None
+    assert registry.with_weights(store, MODEL, at.read(verify=True).files[at.weights.name]) is None
     assert register(store, at) == ("2", True)
     assert ensured(store, None, at) == ("2", "person")
 
@@ -182,10 +182,10 @@ def test_the_pin_of_a_version_says_what_it_is(store: Store, only_weights: None) 
     at = write_record()
     register(store, at)
     (version,) = registry.versions(store, MODEL)
-    run = record.read_run(at)
+    run = at.read(verify=True)
     model = pins.model_of(KEY)
-    assert registry.pin_of(Choice(version, "pipeline"), model) == Pin.of_run(run)
-    pin = registry.pin_of(Choice(version, "person"), model)
+    assert registry.pin_of(Champion(version, "pipeline"), model) == Pin.of_run(run)
+    pin = registry.pin_of(Champion(version, "person"), model)
     assert (pin.weights_sha256, pin.run_key, pin.chosen_by) == (weights_of(at), str(KEY), "person")
     assert pin.settings == SETTINGS
     assert pin.differences(run) == []
@@ -200,7 +200,7 @@ def test_a_version_that_does_not_name_its_weights_is_told(store: Store) -> None:
     store.client.create_registered_model(MODEL)
     version = store.client.create_model_version(MODEL, "file:///somewhere")
     with pytest.raises(TrackingError, match=f"version 1 of {MODEL} has no tag `weights_sha256`.*give the alias"):
-        registry.pin_of(Choice(version, "person"), pins.model_of(KEY))
+        registry.pin_of(Champion(version, "person"), pins.model_of(KEY))
 
 
 # --- pins -------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The same against a real tracking server, over HTTP."""
 
 from __future__ import annotations
+from helpers import COLLECTION
 
 import json
 import shutil
@@ -83,5 +84,5 @@ def test_from_records_to_pins_through_a_server(
 
     shutil.rmtree(RUNS)  # the weights are the registry's to give, now
     champions.tuned(params, "type", "test_resnet")
-    assert sha256_of(paths.tuned_weights("type", "test_resnet")) == identities[0]
+    assert sha256_of(paths.tuned_weights(COLLECTION, "type", "test_resnet")) == identities[0]
     assert address.exists(params.tracking)

@@ -11,13 +11,12 @@ import pytest
 
 from helpers import KEY, STARTED_MS, epochs, write_record
 from rijksnet.params import Params
-from rijksnet.paths import StudyPaths
 from rijksnet.publishing import check, publish
 from rijksnet.runs import study as study_record
-from rijksnet.runs.study import Study, Trial
+from rijksnet.runs.study import Study, StudyFolder, Trial
 from rijksnet.tracking.stores import Store
 
-AT = StudyPaths.of(KEY)
+AT = StudyFolder.of(KEY)
 TRIAL = Trial(
     number=0, slot=0, attempt=0, state="complete", reason="", worker="a:1", started_ms=STARTED_MS,
     ended_ms=STARTED_MS + 3000, accuracy=0.75, loss=0.9, best_epoch=1, epochs=3, cost=1e9, seconds=3.0,
@@ -37,7 +36,7 @@ TRIALS = [
 
 def study(trials: list[Trial]) -> Study:
     recipe = {"optimiser": "sgd", "learning_rate": 0.0123, "momentum": 0.9, "weight_decay": 0.0, "label_smoothing": 0.0}
-    recipe |= {"batch_size": 16, "pixels": "unit"}
+    recipe |= {"batch_size": 16, "normalisation": "unit"}
     return Study(
         name=f"{KEY} 01234567",
         key=KEY,

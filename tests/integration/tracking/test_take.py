@@ -1,6 +1,7 @@
 """Another project's tuned weights as θ̂ here: taken from its registry or its records, promoted, pinned."""
 
 from __future__ import annotations
+from helpers import COLLECTION
 
 import json
 import shutil
@@ -16,8 +17,8 @@ from rijksnet.files import sha256_of
 from rijksnet.models import promotion
 from rijksnet.models.take import take
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths
 from rijksnet.publishing import publish
+from rijksnet.runs.folder import RunFolder
 from rijksnet.stages import champions
 from rijksnet.tracking import pins, registry
 from rijksnet.tracking.stores import Store
@@ -53,11 +54,11 @@ def other(params: Params, tmp_path: Path, blank_store: Path, monkeypatch: pytest
 def test_they_become_θ_hat_here(
     other: Path, store: Store, params: Params, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = sha256_of(other / RecordPaths.of(THEIRS).weights)
+    weights = sha256_of(other / RunFolder.of(THEIRS).weights)
     if how == "registry":
         take(params, f"models:/{THEIR_MODEL}@champion", f"sqlite:///{other}/mlflow.db")
     else:
-        take(params, str(other / RecordPaths.of(THEIRS).root), "")
+        take(params, str(other / RunFolder.of(THEIRS).root), "")
     assert f"{MODEL}: version 2 is new ({THEIRS}, from " in capsys.readouterr().err
     assert str(registry.champion(store, MODEL).version) == "1"
     with pytest.raises(TrackingError, match="the candidate is of louvre/type/test_resnet, the champion of miniature-r"):
@@ -68,7 +69,7 @@ def test_they_become_θ_hat_here(
     told = capsys.readouterr().err
     assert f"is not this project's own run: it is the run {THEIRS}" in told
     champions.tuned(params, "type", "test_resnet")
-    assert sha256_of(paths.tuned_weights("type", "test_resnet")) == weights
+    assert sha256_of(paths.tuned_weights(COLLECTION, "type", "test_resnet")) == weights
     pin = pins.read_pin("type", "test_resnet")
     assert pin is not None
     assert (pin.weights_sha256, pin.run_key, pin.chosen_by) == (weights, str(THEIRS), "person")
@@ -82,7 +83,7 @@ def test_twice_adds_nothing(other: Path, params: Params, store: Store, capsys: p
 
 
 def test_what_this_project_does_not_tune_is_refused(other: Path, params: Params) -> None:
-    at = other / RecordPaths.of(THEIRS).root
+    at = other / RunFolder.of(THEIRS).root
     run = json.loads((at / "run.json").read_text())
     run["key"]["challenge"] = "artist"
     (at / "run.json").write_text(json.dumps(run))

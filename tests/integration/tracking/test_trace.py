@@ -10,19 +10,18 @@ import pytest
 from rich.console import Console
 
 from helpers import COLLECTION, KEY, write_record
-from rijksnet import trace
+from rijksnet.trace import tracing
 from rijksnet.errors import RecordError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.publishing import publish
-from rijksnet.runs import record
 from rijksnet.stages import champions
 from rijksnet.tracking import mlflow_store
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
 
 pytestmark = pytest.mark.usefixtures("only_weights")
-TARGET = replace(KEY, collection="miniature-antwerp", initialisation="rijksmuseum")
+TARGET = replace(KEY, collection="miniature-antwerp", initialisation=COLLECTION)
 PIXELS = f"data/{COLLECTION}/pixels"
 
 
@@ -48,7 +47,7 @@ def known(params: Params) -> Params:
 
 def told(params: Params, what: str) -> str:
     console = Console(width=300, record=True)
-    console.print(trace.trace(params, what))
+    console.print(tracing.trace(params, what))
     return console.export_text()
 
 
@@ -123,7 +122,7 @@ def test_a_version_that_is_not_there_is_told(known: Params) -> None:
 def test_weights_and_mlflow_s_runs_lead_there_too(known: Params, store: Store) -> None:
     at = write_record()
     assert f"{TARGET} starts from it" in told(known, sha256_of(at.weights))
-    (run,) = store.runs(mlflow_store.experiment_of(store, record.read_claims(at)), "")
+    (run,) = store.runs(mlflow_store.experiment_of(store, at.read(verify=False)), "")
     assert f"MLflow's run {run.info.run_id} of {KEY}" in told(known, run.info.run_id)
     write_record(right=2)
     assert "it was made again since" in told(known, run.info.run_id)

@@ -18,8 +18,8 @@ import pytest
 from helpers import COLLECTION, write_record
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
-from rijksnet.paths import COMMON_CLASSES, RunKey
 from rijksnet.publishing import publish
+from rijksnet.runs.key import COMMON_CLASSES, RunKey
 from rijksnet.tracking import stores, views
 from rijksnet.tracking.stores import Store
 from rijksnet.tracking.ui import ui

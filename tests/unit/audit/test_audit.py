@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from rijksnet.audit.facts import ChallengeFacts, challenge_facts, imbalance, labels_by_object, objects_of
-from rijksnet.audit.pairs import Known, Pair, duplicates
+from rijksnet.audit.pairs import ChallengeLabels, Pair, duplicates
 from rijksnet.audit.text import text
 from rijksnet.audit.words import listed, verdict
 from rijksnet.audit.write import Audit, write_audit
@@ -323,7 +323,7 @@ def test_exposure_goes_through_chains_of_near_duplicates() -> None:
     found = pa.table([*zip(*[(a, f"{a}.jpg", b, f"{b}2.jpg", 1, 0.01) for a, b in rows], strict=True)], search.SCHEMA)
     labels = {"a": "x", "b": None, "c": "x", "d": "y", "e": "y"}
     splits = {"a": "train", "c": "test", "d": "test", "e": "train"}
-    result = duplicates(found, {"type": Known(labels, splits), "artist": Known(labels, None)})
+    result = duplicates(found, {"type": ChallengeLabels(labels, splits), "artist": ChallengeLabels(labels, None)})
     by_type, by_artist = result.challenges
     assert (by_type.in_splits, by_type.parted, by_type.tested, by_type.exposed) == (0, 0, 2, 1)
     assert (by_artist.parted, by_artist.exposed, by_artist.labelled, by_artist.contradicting) == (None, None, 0, 0)

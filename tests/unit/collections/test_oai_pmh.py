@@ -7,11 +7,11 @@ import pytest
 from oai_server import dublin_core, oai_collection
 from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.build import build
-from rijksnet.collections.harvested import Harvested, HarvestedRecord, ListState
+from rijksnet.collections.harvested import HarvestedRecord, HarvestStore, ListState
 from rijksnet.collections.oai_pmh import OaiReader
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.errors import CollectionError
-from rijksnet.harvesting.shard_writer import Picture, ShardWriter
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 from rijksnet.paths import CollectionPaths
 
 PUBLIC, MODERN = "http://creativecommons.org/publicdomain/mark/1.0/", "http://rightsstatements.org/vocab/InC/1.0/"
@@ -39,12 +39,12 @@ def collection(tmp_path: Path) -> OaiCollection:
         harvested("oai:6", "<dc>"),
         harvested("oai:7", "", deleted=True),
     ]
-    with Harvested.writing(made) as store:
+    with HarvestStore.writing(made) as store:
         store.add("", records, {"oai:8": "it is broken"}, ListState(done="2024-05-01T12:00:00Z"))
         store.name("https://id.example.org/1", "nl", "Rembrandt van Rijn")
         store.name("https://id.example.org/2", "en", "print")
     with ShardWriter.open(tmp_path / "raw" / "images") as writer:
-        writer.add(Address("A-1", url("1")), b"picture", "image/jpeg", Picture("JPEG", 1, 1))
+        writer.add(Address("A-1", url("1")), b"picture", "image/jpeg", ImageHeader("JPEG", 1, 1))
         writer.fail(Address("A-2", url("2")), "HTTP 404", "gone", permanent=True)
     return made
 
@@ -86,7 +86,7 @@ def test_object_ids_of_the_header(collection: OaiCollection) -> None:
 
 
 def test_identifier_that_is_absent_falls_back_on_the_header(collection: OaiCollection) -> None:
-    with Harvested.writing(collection) as store:
+    with HarvestStore.writing(collection) as store:
         store.add("", [harvested("oai:9", dublin_core(relation=url("9"), rights=PUBLIC))], {})
     assert list(OaiReader(collection).addresses())[-1] == Address("oai:9", url("9"))
 
@@ -106,7 +106,7 @@ def test_catalogue(collection: OaiCollection, tmp_path: Path, monkeypatch: pytes
 
 
 def test_one_image_under_two_records(collection: OaiCollection) -> None:
-    with Harvested.writing(collection) as store:
+    with HarvestStore.writing(collection) as store:
         store.add("", [harvested("oai:9", dublin_core(identifier="A-1", relation=url("1"), rights=PUBLIC))], {})
     with pytest.raises(CollectionError, match="object 'A-1' has two values of creator"):
         build(OaiReader(collection), CollectionPaths("museum"))

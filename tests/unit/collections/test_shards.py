@@ -11,7 +11,7 @@ from rijksnet.collections.images import read_image
 from rijksnet.collections.records import Address
 from rijksnet.collections.shards import INDEX, Shards, shard_path
 from rijksnet.errors import CollectionError
-from rijksnet.harvesting.shard_writer import Picture, ShardWriter
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 
 HERE = Address("SK-1", "https://m.org/1.jpg")
 GONE = Address("SK-2", "https://m.org/2.jpg")
@@ -20,7 +20,7 @@ GONE = Address("SK-2", "https://m.org/2.jpg")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with ShardWriter.open(tmp_path / "raw images") as writer:
-        writer.add(HERE, b"bytes of an image", "image/jpeg", Picture("JPEG", 3, 2))
+        writer.add(HERE, b"bytes of an image", "image/jpeg", ImageHeader("JPEG", 3, 2))
         writer.fail(GONE, "HTTP 404", "no such image", permanent=True)
     return tmp_path / "raw images"
 
@@ -78,7 +78,7 @@ def test_a_damaged_index_is_named(folder: Path) -> None:
 
 def test_it_can_be_read_while_it_is_written(folder: Path) -> None:
     with ShardWriter.open(folder) as writer:
-        writer.add(GONE, b"late", "image/jpeg", Picture("JPEG", 1, 1))
+        writer.add(GONE, b"late", "image/jpeg", ImageHeader("JPEG", 1, 1))
         with Shards.open(folder) as shards:
             assert shards.find(HERE.url) is not None
             assert shards.find(GONE.url) is None  # not committed yet

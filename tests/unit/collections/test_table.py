@@ -12,7 +12,7 @@ from rijksnet.collections.readers import reader_for
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.table import TableReader, values
 from rijksnet.errors import CollectionError
-from rijksnet.harvesting.shard_writer import Picture, ShardWriter
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 
 HEADER = ["id", "file", "maker", "kind", "stuff", "name"]
 COLUMNS = Columns(object_id="id", image="file", creator="maker", type="kind", material="stuff", title="name")
@@ -173,7 +173,7 @@ def of_addresses(folder: Path, *images: str, rights: str = "") -> TableReader:
     rows = [[*HEADER, "rights"], *([str(i), cell, "Lievens", "", "", "", rights] for i, cell in enumerate(images, 1))]
     with ShardWriter.open(folder / "downloaded") as writer:
         for url in (FRONT, BACK):
-            writer.add(Address("1", url), url.encode(), "image/jpeg", Picture("JPEG", 4, 3))
+            writer.add(Address("1", url), url.encode(), "image/jpeg", ImageHeader("JPEG", 4, 3))
         writer.fail(Address("2", GONE), "HTTP 404", "not found", permanent=True)
     changes = {"columns": WITH_RIGHTS, "images": "downloaded", "download": DOWNLOAD, "rights": [FREE] if rights else []}
     return TableReader(collection(folder, rows, **changes))

@@ -15,7 +15,7 @@ from rijksnet.exploration import storage
 from rijksnet.exploration.board import DEATHS_AT_MOST, Board, is_over
 from rijksnet.exploration.outcome import Outcome
 from rijksnet.exploration_params import Exploration
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 
 Make = Callable[..., Exploration]
 

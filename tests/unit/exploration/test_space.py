@@ -22,7 +22,7 @@ NOTHING: Content = {
     "weight_decay": None,
     "label_smoothing": None,
     "batch_size": [],
-    "pixels": [],
+    "normalisation": [],
     "unfrozen": None,
     "layer_rate": None,
 }
@@ -50,7 +50,7 @@ def test_nothing_varied_is_the_protocol_s_own(strategy: Any, tiny_params: Callab
     found = suggest(trial, Space.model_validate(NOTHING), strategy, fixed, "a study")
     assert trial.asked == {}
     assert found.settings() == fixed.settings()
-    assert found.pixels == "unit"
+    assert found.normalisation == "unit"
     recipe = protocol.recipe(strategy, with_choice(params, strategy, found).training)
     own = protocol.fixed_recipe(strategy, params.training)
     assert recipe.optimiser == own.optimiser
@@ -69,7 +69,7 @@ def test_all_that_params_vary_is_asked_for(tiny_params: Callable[..., Params]) -
         "weight_decay": (1e-6, 0.01, True),
         "label_smoothing": (0.0, 0.2, False),
         "batch_size": [16, 32],
-        "pixels": ["unit", "pretrained"],
+        "normalisation": ["unit", "pretrained"],
         "unfrozen": (0.25, 1.0, False),
         "layer_rate": (0.5, 1.0, False),
     }
@@ -77,7 +77,7 @@ def test_all_that_params_vary_is_asked_for(tiny_params: Callable[..., Params]) -
         study="a study", optimiser="sgd", learning_rate=0.1, momentum=0.99, weight_decay=0.01, label_smoothing=0.2,
         batch_size=32, unfrozen=1.0, layer_rate=1.0,
     )  # fmt: skip
-    assert found.pixels == "pretrained"
+    assert found.normalisation == "pretrained"
 
 
 def test_momentum_is_sgd_s_and_depth_is_fine_tuning_s(tiny_params: Callable[..., Params]) -> None:
@@ -118,10 +118,10 @@ def test_adopting_changes_four_lines_and_keeps_comments(tmp_path: Path) -> None:
     assert all(comment in adopted for comment in comments)
     both = load(out), params
     assert both[0].training.recipe.off_the_shelf == found.recipe
-    assert both[0].training.pixels.off_the_shelf == "pretrained"
+    assert both[0].training.normalisation.off_the_shelf == "pretrained"
     before, after = (YAML(typ="safe").load(one) for one in (text, adopted))
     before["training"]["recipe"]["off_the_shelf"] = after["training"]["recipe"]["off_the_shelf"]
-    before["training"]["pixels"]["off_the_shelf"] = after["training"]["pixels"]["off_the_shelf"]
+    before["training"]["normalisation"]["off_the_shelf"] = after["training"]["normalisation"]["off_the_shelf"]
     assert before == after
     assert protocol.recipe("off_the_shelf", both[0].training).study == "a study"
     assert protocol.recipe("fine_tuning", both[0].training) == protocol.recipe("fine_tuning", params.training)

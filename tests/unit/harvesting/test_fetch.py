@@ -22,7 +22,7 @@ from rijksnet.collections.records import Address, Record, Reject
 from rijksnet.collections.shards import Shards
 from rijksnet.errors import CollectionError, HarvestError
 from rijksnet.harvesting import fetch as module
-from rijksnet.harvesting.fetch import Summary, examine, fetch
+from rijksnet.harvesting.fetch import FetchSummary, examine, fetch
 from rijksnet.harvesting.http import Answer, RefusedError, Server
 
 
@@ -53,7 +53,7 @@ def all_of(museum: ImageServer) -> list[Address]:
     return [Address(f"obj/{path.stem}", museum.plain(path.name)) for path in sorted(museum.folder.iterdir())]
 
 
-def download(addresses: list[Address], folder: Path, retry_failed: bool = False, **fields: Any) -> Summary:
+def download(addresses: list[Address], folder: Path, retry_failed: bool = False, **fields: Any) -> FetchSummary:
     settings = Download(**{"contact": "test@example.org", "requests_per_s": 100, "kind": "url", **fields})
     server = Server(settings, attempts=2, first_pause_s=0.01)
     return fetch(Listed(addresses), settings, folder, retry_failed, server)

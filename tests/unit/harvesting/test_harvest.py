@@ -11,10 +11,10 @@ from filelock import FileLock
 
 from oai_server import Item, OaiServer, Query, Reply, dublin_core, oai_collection
 from rijksnet.collection_params import OaiCollection
-from rijksnet.collections.harvested import Harvested
+from rijksnet.collections.harvested import HarvestStore
 from rijksnet.errors import CollectionError, HarvestError
 from rijksnet.harvesting import harvest as module
-from rijksnet.harvesting.harvest import Summary, harvest
+from rijksnet.harvesting.harvest import HarvestSummary, harvest
 from rijksnet.harvesting.http import Server
 
 
@@ -33,13 +33,13 @@ def item(n: int, title: str = "Ets", datestamp: str = "2020-01-01T00:00:00Z", se
     return Item(f"oai:x:{n}", dublin_core(identifier=f"A-{n}", title=title), datestamp, sets)
 
 
-def run(collection: OaiCollection) -> Summary:
+def run(collection: OaiCollection) -> HarvestSummary:
     return harvest(collection, "prints", Server(collection.server, attempts=2, first_pause_s=0.002))
 
 
 def stored(collection: OaiCollection) -> dict[str, str]:
     """Title by OAI identifier."""
-    with Harvested.reading(collection) as store:
+    with HarvestStore.reading(collection) as store:
         records = store.records(collection.sets)
         return {one.identifier: re.findall(b"title>(.*)</dc:title", one.metadata)[0].decode() for one in records}
 
@@ -247,14 +247,14 @@ def test_half_written_page_is_undone(
     web: OaiServer, collection: OaiCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is stored whole, with its token, or not at all."""
-    put, puts = Harvested._put, iter(range(100))
+    put, puts = HarvestStore._put, iter(range(100))
 
     def put_six(*args: object) -> str:
         if next(puts) == 6:
             raise sqlite3.OperationalError("database or disk is full")
         return put(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Harvested, "_put", put_six)
+    monkeypatch.setattr(HarvestStore, "_put", put_six)
     with pytest.raises(HarvestError, match="disk is full"):
         run(collection)
     monkeypatch.undo()
@@ -277,7 +277,7 @@ class TestNames:
         web.paths = {"/1": Reply(status=404), "/2": Reply(json.dumps({"_label": "prent"}).encode())}
         summary = run(collection)
         assert (summary.named, summary.unnamed) == (1, [])
-        with Harvested.reading(collection) as store:
+        with HarvestStore.reading(collection) as store:
             assert store.names("nl") == {f"{web.root}/1": "Rembrandt", f"{web.root}/2": "prent"}
             assert store.names("en") == {}
 

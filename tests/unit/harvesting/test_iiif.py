@@ -11,7 +11,7 @@ from PIL import Image
 from image_server import ImageServer, manifest, serve
 from rijksnet.collection_params import Politeness
 from rijksnet.harvesting.http import RefusedError, Server
-from rijksnet.harvesting.iiif import Source, first_image, get_image, get_json, image_url, listed_sizes
+from rijksnet.harvesting.iiif import ImageSource, first_image, get_image, get_json, image_url, listed_sizes
 
 MOST = 1 << 20
 
@@ -77,7 +77,7 @@ def test_without_listed_sizes_the_whole_image_is_asked_for() -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_the_image_of_a_manifest_is_its_first_canvas(museum: ImageServer, version: int) -> None:
-    assert first_image(manifest(museum, "a.jpg", version)) == Source(museum.service("a.jpg"), True)
+    assert first_image(manifest(museum, "a.jpg", version)) == ImageSource(museum.service("a.jpg"), True)
 
 
 IMAGE = "https://m.org/a.jpg"
@@ -95,15 +95,15 @@ def of_version_2(resource: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "source"),
     [
-        (of_version_3({"id": IMAGE}), Source(IMAGE, False)),
-        (of_version_3({"id": REQUEST}), Source(REQUEST, True)),
-        (of_version_3({"type": "Choice", "items": [{"id": IMAGE}, {"id": "other"}]}), Source(IMAGE, False)),
-        (of_version_3([{"id": IMAGE, "service": {"@id": "https://m.org/s"}}]), Source("https://m.org/s", True)),
-        (of_version_2({"@id": IMAGE}), Source(IMAGE, False)),
-        (of_version_2({"@type": "oa:Choice", "default": {"@id": IMAGE}}), Source(IMAGE, False)),
+        (of_version_3({"id": IMAGE}), ImageSource(IMAGE, False)),
+        (of_version_3({"id": REQUEST}), ImageSource(REQUEST, True)),
+        (of_version_3({"type": "Choice", "items": [{"id": IMAGE}, {"id": "other"}]}), ImageSource(IMAGE, False)),
+        (of_version_3([{"id": IMAGE, "service": {"@id": "https://m.org/s"}}]), ImageSource("https://m.org/s", True)),
+        (of_version_2({"@id": IMAGE}), ImageSource(IMAGE, False)),
+        (of_version_2({"@type": "oa:Choice", "default": {"@id": IMAGE}}), ImageSource(IMAGE, False)),
     ],
 )
-def test_manifests_as_they_are_found(document: Any, source: Source) -> None:
+def test_manifests_as_they_are_found(document: Any, source: ImageSource) -> None:
     assert first_image(document) == source
 
 

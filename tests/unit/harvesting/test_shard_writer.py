@@ -15,9 +15,9 @@ from rijksnet.collections.records import Address
 from rijksnet.collections.shards import INDEX, Shards
 from rijksnet.errors import CollectionError
 from rijksnet.harvesting import shard_writer
-from rijksnet.harvesting.shard_writer import Picture, ShardWriter, Verified, verify
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter, Verification, verify
 
-PICTURE = Picture("JPEG", 4, 3)
+PICTURE = ImageHeader("JPEG", 4, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -220,8 +220,8 @@ def test_what_is_damaged_is_found_and_can_be_fetched_again(tmp_path: Path, where
         case _:
             expected = 0
     tar.unlink() if where == "lost shard" else tar.write_bytes(content)
-    assert verify(tmp_path) == Verified(60 - expected, expected)
-    assert verify(tmp_path) == Verified(60 - expected, 0)
+    assert verify(tmp_path) == Verification(60 - expected, expected)
+    assert verify(tmp_path) == Verification(60 - expected, 0)
     write(tmp_path, range(60))
     with Shards.open(tmp_path) as shards:
         found = [shards.find(address(i).url) for i in range(60)]

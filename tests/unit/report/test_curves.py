@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import RunKey
 from rijksnet.report import curves
+from rijksnet.runs.key import RunKey
 
 
 def size_of(png: bytes) -> tuple[int, int]:

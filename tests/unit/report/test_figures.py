@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rijksnet.report import figures
-from rijksnet.runs.result import Predictions
+from rijksnet.runs.predictions import Predictions
 from rijksnet.statistics.calibration import calibrate
 
 
@@ -77,8 +77,10 @@ def predictions(n: int, right: float) -> Predictions:
     sure = generator.uniform(0.34, 1, n)
     probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
     probabilities[np.arange(n), answers] = sure
-    index = pd.MultiIndex.from_arrays([np.arange(n), np.zeros(n)], names=["object_id", "image"])
-    return Predictions(index, labels.astype(np.int64), probabilities.astype(np.float32))
+    names = [str(i) for i in range(len(labels))]
+    return Predictions(
+        "test", names, ["0.jpg"] * len(labels), labels.astype(np.int64), probabilities.astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("n", [1, 200])

@@ -8,11 +8,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.rendering.grid import Grid, escaped, p_value
 from rijksnet.report import tables
 from rijksnet.report.layout import claim_grid, differences_grid, errata_grid, grid1, grid2
 from rijksnet.report.tables import read_paper, table1, table2
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import SplitSummary
 from rijksnet.statistics.claims import Claim, Verdict
 from rijksnet.statistics.significance import PairedTest
@@ -87,7 +87,7 @@ def test_oddities_of_the_paper_read_as_they_are_written(reference: Path) -> None
     assert grid.text_columns == len(grid.headings)
     assert {row[3] for row in grid.rows if row[3].startswith("training.")} == {
         "training.protocol",
-        "training.pixels",
+        "training.normalisation",
         "training.batch_norm.frozen",
         "training.batch_norm.constants",
         "training.precision",

@@ -11,9 +11,9 @@ import pytest
 import synthetic
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.report.text import headline, summary
 from rijksnet.report.write import gather, tables_text, write_report
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.plan import all_keys, source_keys, target_keys
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -26,7 +26,7 @@ def write_complete(params: Params, project: Path, left_out: set[RunKey]) -> None
     """Write every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
     for key in all_keys(params):
         if key not in left_out:
-            share = ACCURACY[key.strategy] + 0.2 * (key.initialisation == "rijksmuseum")
+            share = ACCURACY[key.strategy] + 0.2 * key.is_from_source
             synthetic.write_record(project / "runs", key, list(np.arange(100) < 100 * share))
     classes = ["bust", "drawing", "print"]
     challenges = dict.fromkeys(("material", "type", "artist"), (2000, classes))
@@ -78,7 +78,7 @@ def test_a_complete_report(whole: Path, params: Params) -> None:
         "say nothing about museums"
     )
     settings = (
-        "protocol as_written, pixels unit, batch_norm_constants own, batch_norm_frozen running, input_size 64, "
+        "protocol as_written, normalisation unit, batch_norm_constants own, batch_norm_frozen running, input_size 64, "
         "split_rule paper"
     )
     assert f"51 of 51 runs made; seeds 0, 1, 2, {settings}." in text

@@ -14,10 +14,11 @@ from PIL import Image
 
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
-from rijksnet.paths import EvidencePaths, RunKey
 from rijksnet.report.confusions import confusions
 from rijksnet.report.page import anchor
-from rijksnet.report.write import gather, gather_evidence, write_report
+from rijksnet.report.write import gather, gather_supplement, write_report
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.plan import all_keys
 from rijksnet.runs.result import load_run
 
@@ -146,7 +147,7 @@ def test_the_scorecard_keeps_every_digit(two_runs: None, written: Callable[[], P
 
 
 def write_saliency(runs_root: Path) -> Path:
-    at = EvidencePaths("miniature-rijksmuseum", "type", "test_resnet").saliency
+    at = FindingPaths("miniature-rijksmuseum", "type", "test_resnet").saliency
     at.mkdir(parents=True)
     Image.new("RGB", (40, 30), "white").save(at / "gallery.png")
     keys = {"imagenet": str(SHELF), "tuned": str(TUNED)}
@@ -200,7 +201,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
 def test_statistics_are_the_run_s_own(
     params: Params, write_record: Callable[..., Path], reference: Path, two_runs: None
 ) -> None:
-    evidence = gather_evidence(gather(params, reference), reference)
+    evidence = gather_supplement(gather(params, reference), reference)
     row = evidence.statistics.set_index("run").loc[str(TUNED)]
     assert (row["accuracy"], row["n"], row["top5_accuracy"]) == (70.0, 10, 100.0)
     assert row["accuracy_at_100"] == 70.0

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.report import tables
 from rijksnet.report.layout import scorecard_grid
 from rijksnet.report.scorecard import COMPUTED, GROUNDTRUTH, difference_interval, scorecard, summary
 from rijksnet.report.sizes import size_of
-from rijksnet.report.tables import Paper, Splits, read_paper
+from rijksnet.report.tables import Paper, SplitSummaries, read_paper
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import SplitSummary, load_asked
 
 
@@ -23,7 +23,7 @@ def native_params(paper_params: Params) -> Params:
     return paper_params.model_copy(update={"input_size": "native"})
 
 
-def score(params: Params, reference: Path, runs_root: Path, splits: Splits | None = None) -> pd.DataFrame:
+def score(params: Params, reference: Path, runs_root: Path, splits: SplitSummaries | None = None) -> pd.DataFrame:
     runs, paper = load_asked(params, runs_root), read_paper(reference)
     return scorecard(
         params,

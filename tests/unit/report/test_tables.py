@@ -9,7 +9,6 @@ import pytest
 
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.report.tables import (
     differences,
     errata,
@@ -21,6 +20,7 @@ from rijksnet.report.tables import (
     table3,
 )
 from rijksnet.runs import metrics
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import SplitSummary, load_asked
 from rijksnet.statistics.significance import wilson_interval
 
@@ -112,14 +112,14 @@ def test_the_papers_network_on_another_collection_has_its_figure_and_no_differen
         }
     )
     write_record(RunKey("sample", "type", "vgg19", "off_the_shelf", "imagenet"), THREE_OF_FOUR)
-    write_record(RunKey("antwerp", "type", "vgg19", "off_the_shelf", "rijksmuseum"), THREE_OF_FOUR)
+    write_record(RunKey("antwerp", "type", "vgg19", "off_the_shelf", "sample"), THREE_OF_FOUR)
     runs, paper = load_asked(elsewhere, runs_root), read_paper(reference)
     row = row_of(table2(elsewhere, runs, paper), challenge="type", architecture="vgg19")
     assert (row["off_the_shelf_percent"], row["off_the_shelf_paper"]) == (75, 77.33)
     assert pd.isna(row["off_the_shelf_difference"])
     row = row_of(table3(elsewhere, runs, paper), challenge="type", architecture="vgg19")
-    assert (row["rijksmuseum_off_the_shelf_percent"], row["rijksmuseum_off_the_shelf_paper"]) == (75, 60.1)
-    assert pd.isna(row["rijksmuseum_off_the_shelf_difference"])  # θ̂ was tuned on something else than the paper's
+    assert (row["source_off_the_shelf_percent"], row["source_off_the_shelf_paper"]) == (75, 60.1)
+    assert pd.isna(row["source_off_the_shelf_difference"])  # θ̂ was tuned on something else than the paper's
 
 
 def test_table3_on_the_papers_scale(
@@ -129,8 +129,8 @@ def test_table3_on_the_papers_scale(
     write_record(key, THREE_OF_FOUR)
     table = table3(paper_params, load_asked(paper_params, runs_root), read_paper(reference))
     row = row_of(table, challenge="type", architecture="inception_v3")
-    assert row["rijksmuseum_fine_tuning_run"] == str(key)
-    assert row["rijksmuseum_fine_tuning_difference"] == pytest.approx(75 - 71.88)
+    assert row["source_fine_tuning_run"] == str(key)
+    assert row["source_fine_tuning_difference"] == pytest.approx(75 - 71.88)
     assert row["imagenet_off_the_shelf_paper"] == 43.9
     assert pd.isna(row["imagenet_off_the_shelf_percent"])
 
@@ -139,7 +139,7 @@ def test_table3_without_a_transfer_keeps_its_columns(params: Params, reference: 
     none = params.target.model_copy(update={"challenges": [], "architectures": []})
     table = table3(params.model_copy(update={"target": none}), {}, read_paper(reference))
     assert table.empty
-    assert "rijksmuseum_fine_tuning_run" in table
+    assert "source_fine_tuning_run" in table
 
 
 def test_sizes_of_what_has_not_been_run_are_computed(params: Params, paper_params: Params, reference: Path) -> None:

@@ -12,13 +12,12 @@ import pytest
 
 from helpers import KEY, write_record
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
 from rijksnet.report.theta_hat import other_origins
-from rijksnet.runs import record
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, load_run
 from rijksnet.tracking.pins import Pin
 
-TARGET = replace(KEY, collection="target", initialisation="rijksmuseum")
+TARGET = replace(KEY, collection="target", initialisation=KEY.collection)
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def test_nothing_is_said_where_it_is_the_own_run(params: Params, runs: Any) -> N
 
 def test_a_person_s_choice_is_named_with_what_differs(params: Params, runs: Any) -> None:
     made = runs("e" * 64)
-    own = record.read_run(made[KEY].paths)
+    own = made[KEY].folder.read(verify=True)
     Pin("type", "test_resnet", "e" * 64, "m", "another/run", "5" * 64, "person", own.params | {"protocol": "x"}).write()
     (said,) = other_origins(params, made)
     assert said == (

@@ -13,12 +13,15 @@ from rijksnet.data import splits
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.paths import RecordPaths, RunKey
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
-from rijksnet.runs import metrics, record
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs import metrics
+from rijksnet.runs.folder import Run, RunFolder
+from rijksnet.runs.history import Epoch, write_history
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.plan import source_keys, target_keys
+from rijksnet.runs.predictions import Predictions, write_predictions
 from rijksnet.runs.result import load_asked, load_run, read_splits
+from rijksnet.runs.writing import write_metrics
 
 KEY = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
 
@@ -34,30 +37,27 @@ def test_a_record_is_read_as_it_was_written(write_record: Callable[..., Path]) -
 
 
 def test_a_record_is_read_as_tracking_writes_it(tmp_path: Path) -> None:
-    at = RecordPaths(tmp_path)
+    at = RunFolder(tmp_path)
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
-    record.write_history(at.history, [Epoch(0, 1000, 0.7, 0.5, 0.6, 0.5, 100.0)])
-    record.write_predictions(
+    write_history(at.history, [Epoch(0, 1000, 0.7, 0.5, 0.6, 0.5, 100.0)])
+    write_predictions(
         at.predictions,
-        [
-            record.Predictions(split, ["a", "b"], ["a.jpg", "b.jpg"], np.array([0, 0]), probabilities)
-            for split in SPLITS
-        ],
+        [Predictions(split, ["a", "b"], ["a.jpg", "b.jpg"], np.array([0, 0]), probabilities) for split in SPLITS],
     )
     scores = metrics.evaluate(probabilities, np.array([0, 0])) | {"n": 2}
     measured = {"test": scores, "validation": scores, "majority_accuracy": 1.0, "epochs": 1, "best_epoch": 0}
-    record.write_metrics(at.metrics, measured)
+    write_metrics(at.metrics, measured)
     at.weights.write_bytes(b"weights")
     flat = {
         "protocol": "as_written",
-        "pixels": "unit",
+        "normalisation": "unit",
         "batch_norm_constants": "own",
         "batch_norm_frozen": "running",
         "input_size": 64,
     }
     flat |= {"split_rule": "paper"}
     digests = {"split": "s", "initial_weights": ""}
-    record.complete(at, record.Run(KEY, 0, 1, flat, ["x", "y"], 99, 8, 0, digests, {}, {}))
+    at.write(Run(KEY, 0, 1, flat, ["x", "y"], 99, 8, 0, digests, {}, {}))
     run = load_run(tmp_path)
     assert run.key == KEY
     assert run.test.accuracy == 0.5
@@ -112,7 +112,7 @@ def test_params_ask_for_these_runs(params: Params) -> None:
     assert len(source) == 3 * (2 * 2 + 1)
     assert len(target) == 2 * 2 * 4
     assert str(source[4]) == "miniature-rijksmuseum/material/test_resnet/scratch-random-seed0"
-    assert str(target[1]) == "miniature-antwerp/type/test_resnet/off_the_shelf-rijksmuseum-seed0"
+    assert str(target[1]) == "miniature-antwerp/type/test_resnet/off_the_shelf-miniature-rijksmuseum-seed0"
 
 
 def test_only_runs_of_the_asked_seed_are_loaded(

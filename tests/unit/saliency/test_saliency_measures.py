@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rijksnet.saliency import faithfulness
-from rijksnet.saliency.gallery import ROWS, Seen, gallery
+from rijksnet.saliency.gallery import ROWS, GalleryPart, gallery
 from rijksnet.saliency.shift import between_images, shift
 
 
@@ -106,7 +106,7 @@ def test_a_gallery_shows_the_first_objects_and_is_the_same_each_time() -> None:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (ROWS + 2, 16, 16, 3), dtype=np.uint8)
     maps = {"VisualBackProp": generator.random((ROWS + 2, 16, 16), np.float32)}
-    seen = [Seen(name, ["a"] * (ROWS + 2), maps) for name in ("θ", "θ̂")]
+    seen = [GalleryPart(name, ["a"] * (ROWS + 2), maps) for name in ("θ", "θ̂")]
     one = gallery(pixels, ["a", "b" * 60] * 5, seen, "title")
     assert one == gallery(pixels, ["a", "b" * 60] * 5, seen, "title")
     few = gallery(pixels[:2], ["a", "b"], seen, "title")

@@ -214,7 +214,7 @@ def test_padding_added_at_run_time_is_known() -> None:
 
 
 def test_a_network_without_maps_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"leave this architecture out of evidence\.architectures"):
+    with pytest.raises(ParamsError, match=r"leave this architecture out of side_experiments\.architectures"):
         trunk("test_vit", 160)
 
 

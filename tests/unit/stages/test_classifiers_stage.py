@@ -16,10 +16,11 @@ from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.runs import code, metrics
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.plan import classifier_keys
-from rijksnet.runs.record import read_run
 from rijksnet.runs.result import load_asked, load_run
 from rijksnet.stages import train
 from rijksnet.stages.classifiers import classifiers
@@ -45,26 +46,26 @@ def params(tiny_params: Make) -> Params:
 
 
 def probabilities(key: RunKey, split: str) -> Any:
-    table = pq.read_table(RecordPaths.of(key).predictions, filters=[("split", "==", split)])
+    table = pq.read_table(RunFolder.of(key).predictions, filters=[("split", "==", split)])
     return np.array(table["probabilities"].to_pylist(), np.float32), table["label"].to_numpy()
 
 
 def test_both_leave_the_records_that_are_asked_for(params: Params, content: dict[str, Any]) -> None:
     classifiers(params, "type", "test_resnet")
-    evidence = content["evidence"] | {"challenges": ["type"], "architectures": ["test_resnet"]}
-    asked = Params.model_validate(content | {"evidence": evidence})
-    assert {SVM, FOREST} == set(classifier_keys(asked)) == set(load_asked(asked, paths.RUNS))
-    made_by = [read_run(RecordPaths.of(key)).lineage["code"] for key in (SVM, FOREST)]
+    asked = content["side_experiments"] | {"challenges": ["type"], "architectures": ["test_resnet"]}
+    some = Params.model_validate(content | {"side_experiments": asked})
+    assert {SVM, FOREST} == set(classifier_keys(some)) == set(load_asked(some, paths.RUNS))
+    made_by = [RunFolder.of(key).read(verify=True).lineage["code"] for key in (SVM, FOREST)]
     assert made_by == 2 * [code.digest("classifiers")]
 
 
 def test_their_records_stand_beside_the_softmaxs(params: Params) -> None:
     train.off_the_shelf(params, SOFTMAX)
     classifiers(params, "type", "test_resnet")
-    softmax = load_run(RecordPaths.of(SOFTMAX).root)
+    softmax = load_run(RunFolder.of(SOFTMAX).root)
     for key in (SVM, FOREST):
-        run, measured = read_run(RecordPaths.of(key)), json.loads(RecordPaths.of(key).metrics.read_text())
-        found = load_run(RecordPaths.of(key).root)
+        run, measured = RunFolder.of(key).read(verify=True), json.loads(RunFolder.of(key).metrics.read_text())
+        found = load_run(RunFolder.of(key).root)
         assert (found.split_digest, found.classes, found.settings) == (
             softmax.split_digest,
             softmax.classes,
@@ -78,13 +79,13 @@ def test_their_records_stand_beside_the_softmaxs(params: Params) -> None:
             answers, labels = probabilities(key, split)
             assert measured[split] == {**metrics.evaluate(answers, labels), "n": 10}
         assert measured["test"]["accuracy"] > measured["majority_accuracy"]
-    assert load_run(RecordPaths.of(SVM).root).parameters == softmax.parameters
+    assert load_run(RunFolder.of(SVM).root).parameters == softmax.parameters
 
 
 def test_the_machines_weights_are_a_whole_network(params: Params) -> None:
     classifiers(params, "type", "test_resnet")
-    at = RecordPaths.of(SVM)
-    run, (tensors, header) = read_run(at), weights.read(at.weights)
+    at = RunFolder.of(SVM)
+    run, (tensors, header) = at.read(verify=True), weights.read(at.weights)
     assert set(run.files) == {"metrics.json", "predictions.parquet", "weights.safetensors"}
     assert run.params["C"] in machines.COSTS
     assert run.params["batch_norm_frozen"] == "running"
@@ -102,8 +103,8 @@ def test_the_machines_weights_are_a_whole_network(params: Params) -> None:
 
 def test_a_forest_has_answers_and_no_weights(params: Params) -> None:
     classifiers(params, "type", "test_resnet")
-    at = RecordPaths.of(FOREST)
-    run = read_run(at)
+    at = RunFolder.of(FOREST)
+    run = at.read(verify=True)
     assert set(run.files) == {"metrics.json", "predictions.parquet"}
     assert sorted(path.name for path in at.root.iterdir()) == ["metrics.json", "predictions.parquet", "run.json"]
     assert run.params.items() >= {"trees": 20, "input_size": 32, "split_rule": "paper", "train_images": 80}.items()
@@ -113,7 +114,7 @@ def test_a_forest_has_answers_and_no_weights(params: Params) -> None:
 def test_the_same_features_give_the_same_answers(params: Params) -> None:
     def answers() -> list[bytes]:
         classifiers(params, "type", "test_resnet")
-        kept = [RecordPaths.of(SVM).weights, RecordPaths.of(SVM).predictions, RecordPaths.of(FOREST).predictions]
+        kept = [RunFolder.of(SVM).weights, RunFolder.of(SVM).predictions, RunFolder.of(FOREST).predictions]
         return [path.read_bytes() for path in kept]
 
     assert answers() == answers()
@@ -121,12 +122,12 @@ def test_the_same_features_give_the_same_answers(params: Params) -> None:
 
 def test_statistics_of_batches_are_for_the_softmax_only(params: Params, tiny_params: Make) -> None:
     classifiers(params, "type", "test_resnet")
-    before = RecordPaths.of(SVM).predictions.read_bytes()
+    before = RunFolder.of(SVM).predictions.read_bytes()
     batch = tiny_params(batch_norm={"constants": "own", "frozen": "batch"})
     features(batch, "source", "test_resnet", None)
     classifiers(batch, "type", "test_resnet")
-    assert RecordPaths.of(SVM).predictions.read_bytes() == before
-    assert read_run(RecordPaths.of(FOREST)).params["batch_norm_frozen"] == "running"
+    assert RunFolder.of(SVM).predictions.read_bytes() == before
+    assert RunFolder.of(FOREST).read(verify=True).params["batch_norm_frozen"] == "running"
 
 
 def test_features_of_other_weights_are_refused(params: Params) -> None:

@@ -20,9 +20,14 @@ from rijksnet.errors import ParamsError, SplitError
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import SPLITS
-from rijksnet.runs import metrics, plan, record, writing
+from rijksnet.runs import metrics, plan, writing
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import read_history
+from rijksnet.runs.key import RunKey
+from rijksnet.runs.predictions import Predictions
+from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.train import common_classes, multi_task, seeds
@@ -40,7 +45,7 @@ def content(content: dict[str, Any]) -> dict[str, Any]:
         "target_challenges": ["type"],
         "architectures": ["test_resnet"],
     }
-    content["evidence"] |= {"common_classes": ["type"], "architectures": ["test_resnet"]}
+    content["side_experiments"] |= {"common_classes": ["type"], "architectures": ["test_resnet"]}
     content["training"]["max_epochs"] = {"off_the_shelf": 2, "fine_tuning": 2}
     return content
 
@@ -53,7 +58,7 @@ def params(content: dict[str, Any]) -> Params:
 @pytest.fixture
 def transferable(workspace: Path, params: Params) -> None:
     """θ̂ and all features that the target's runs read."""
-    tuned = paths.tuned_weights("type", "test_resnet")
+    tuned = paths.tuned_weights("source", "type", "test_resnet")
     tuned.parent.mkdir(parents=True)
     shutil.copy(paths.imagenet_weights("test_resnet"), tuned)
     features(params, "source", "test_resnet", None)
@@ -63,11 +68,11 @@ def transferable(workspace: Path, params: Params) -> None:
 
 def complete() -> set[str]:
     """The keys of all runs on disk; each is whole."""
-    return {str(record.read_run(at).key) for at in record.find()}
+    return {str(at.read(verify=True).key) for at in RunFolder.complete_in()}
 
 
 def images(key: RunKey, split: str) -> list[str]:
-    return [row["image"] for row in pq.read_table(RecordPaths.of(key).predictions).to_pylist() if row["split"] == split]
+    return [row["image"] for row in pq.read_table(RunFolder.of(key).predictions).to_pylist() if row["split"] == split]
 
 
 def relabel(collection: str, challenge: str, change: Callable[[dict[str, Any]], str]) -> None:
@@ -105,7 +110,7 @@ def test_transfer_on_the_classes_that_the_source_has_too(params: Params) -> None
     assert complete() == set(map(str, keys))
     rows = pq.read_table(CollectionPaths("target").split("type")).to_pylist()
     for key in keys:
-        run = record.read_run(RecordPaths.of(key))
+        run = RunFolder.of(key).read(verify=True)
         assert run.classes == ["blauw", "rood"]
         assert run.parameters == 372_688 + 2 * 97
         for split in ("validation", "test"):
@@ -161,7 +166,7 @@ def test_one_network_and_single_ones_learn_from_the_same_images(
         assert dict(zip(both.rows[has].tolist(), both.labels[has, t].tolist(), strict=True)) == dict(
             zip(single.rows.tolist(), single.labels[:, 0].tolist(), strict=True)
         )
-        one, other = (record.read_run(RecordPaths.of(keys[t])) for keys in (TOGETHER, ALONE))
+        one, other = (RunFolder.of(keys[t]).read(verify=True) for keys in (TOGETHER, ALONE))
         assert one.params == other.params
         assert one.digests == other.digests
         assert (one.classes, one.parameters) == (other.classes, other.parameters)
@@ -175,7 +180,7 @@ def test_each_record_of_one_network_stands_on_its_own(params: Params) -> None:
     multi_task(params, "test_resnet")
     backbones, tested = [], []
     for key in TOGETHER:
-        at = RecordPaths.of(key)
+        at = RunFolder.of(key)
         tensors, header = weights.read(at.weights)
         design, classes = weights.design_in(header, at.weights)
         network = Network(design, len(classes), "unit").eval()
@@ -190,7 +195,7 @@ def test_each_record_of_one_network_stands_on_its_own(params: Params) -> None:
         np.testing.assert_allclose(found, answers.probabilities, rtol=1e-4, atol=1e-6)
         measured = json.loads(at.metrics.read_text())
         assert measured["test"] == metrics.evaluate(answers.probabilities, answers.labels) | {"n": 10}
-        best = record.read_history(at.history)[measured["best_epoch"]]
+        best = read_history(at.history)[measured["best_epoch"]]
         assert measured["validation"]["loss"] == pytest.approx(best.validation_loss, rel=1e-5)
         backbones.append({name: tensor for name, tensor in tensors.items() if not name.startswith("softmax.")})
         tested.append(measured["best_epoch"])
@@ -208,7 +213,7 @@ def test_an_interrupted_network_for_several_challenges_goes_on_bit_for_bit(
 
     def carry_out() -> dict[str, bytes]:
         train.networks(params, {key: splits_of(key.challenge) for key in TOGETHER})
-        files = (file for key in TOGETHER for file in (RecordPaths.of(key).weights, RecordPaths.of(key).predictions))
+        files = (file for key in TOGETHER for file in (RunFolder.of(key).weights, RunFolder.of(key).predictions))
         left = {str(file): file.read_bytes() for file in files}
         shutil.rmtree("runs")
         return left
@@ -224,7 +229,7 @@ def test_an_interrupted_network_for_several_challenges_goes_on_bit_for_bit(
     monkeypatch.setattr(loop, "_train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         carry_out()
-    assert not list(record.find())
+    assert not list(RunFolder.complete_in())
     assert carry_out() == whole
     assert epochs == [0, 1, 1, 2]
     assert not list(Path(".checkpoints").rglob("*.pt"))
@@ -235,10 +240,10 @@ def test_an_interrupted_network_for_several_challenges_goes_on_bit_for_bit(
 
 def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params) -> None:
     key, data = RunKey("source", "type", "test_resnet", "random_forest", "imagenet"), splits_of("type")
-    at = RecordPaths.of(key)
+    at = RunFolder.of(key)
     at.root.mkdir(parents=True)
     answers = [
-        record.Predictions(name, rows.object_ids, rows.images, rows.labels, np.eye(3, dtype=np.float32)[rows.labels])
+        Predictions(name, rows.object_ids, rows.images, rows.labels, np.eye(3, dtype=np.float32)[rows.labels])
         for name, rows in data.items()
         if name != "train"
     ]
@@ -260,4 +265,4 @@ def test_a_classifier_without_epochs_and_weights_leaves_a_record(params: Params)
     run = load_run(at.root)
     assert (run.test.accuracy, run.test.n, run.epochs, run.best_epoch) == (1.0, 10, 0, None)
     assert run.split_digest == labelled.digest(data)
-    assert record.read_run(at).params.items() >= {"trees": 10, "train_images": 80, "classes": 3}.items()
+    assert at.read(verify=True).params.items() >= {"trees": 10, "train_images": 80, "classes": 3}.items()

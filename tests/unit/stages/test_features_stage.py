@@ -23,13 +23,15 @@ FOLDER = Path("features/source/test_resnet-imagenet")
 Make = Callable[..., Params]
 
 
-@pytest.mark.parametrize(("pixels", "scale"), [("unit", "unit"), ("pretrained", "pretrained"), ("protocol", "unit")])
-def test_every_image_has_its_features(pixels: str, scale: str, tiny_params: Make) -> None:
-    features(tiny_params(pixels=pixels), "source", "test_resnet", None)
+@pytest.mark.parametrize(
+    ("normalisation", "used"), [("unit", "unit"), ("pretrained", "pretrained"), ("protocol", "unit")]
+)
+def test_every_image_has_its_features(normalisation: str, used: str, tiny_params: Make) -> None:
+    features(tiny_params(normalisation=normalisation), "source", "test_resnet", None)
     theta = paths.imagenet_weights("test_resnet")
     tensors, header = weights.read(theta)
     design, _ = weights.design_in(header, theta)
-    network = Network(design, 1, scale).eval()
+    network = Network(design, 1, used).eval()
     weights.load_backbone(network.backbone, tensors, theta)
     images = torch.from_numpy(np.load(CollectionPaths("source").pixels_of_size(32)))
     with torch.no_grad():
@@ -53,13 +55,13 @@ def test_tuned_weights_have_features_of_their_own(tiny_params: Make) -> None:
     design, _ = weights.design_in(header, Path())
     tuned = {**tensors, "softmax.weight": torch.ones(2, 96), "softmax.bias": torch.ones(2)}
     tuned["conv1.0.weight"] = tensors["conv1.0.weight"] * 2
-    weights.save(paths.tuned_weights("type", "test_resnet"), tuned, design, ["a", "b"])
+    weights.save(paths.tuned_weights("source", "type", "test_resnet"), tuned, design, ["a", "b"])
     for challenge in (None, "type"):
         features(tiny_params(), "source", "test_resnet", challenge)
-    folders = [FOLDER, Path("features/source/test_resnet-rijksmuseum-type")]
+    folders = [FOLDER, Path("features/source/test_resnet-source-type")]
     one, other = (np.load(folder / "running.npy") for folder in folders)
     assert not np.allclose(one, other)
-    file = paths.tuned_weights("type", "test_resnet")
+    file = paths.tuned_weights("source", "type", "test_resnet")
     assert read_description(folders[1], file).weights == sha256_of(file)
 
 

@@ -15,8 +15,10 @@ from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.params import Params
-from rijksnet.paths import EvidencePaths, RecordPaths, RunKey
-from rijksnet.runs import code, record
+from rijksnet.runs import code
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.probes import probes
@@ -26,7 +28,7 @@ from rijksnet.training.features import features_file
 from rijksnet.training.loop import Examples, fit, make_optimiser
 
 TUNED = RunKey("source", "type", "test_resnet", "fine_tuning", "imagenet")
-FOLDER = EvidencePaths("source", "type", "test_resnet").probes
+FOLDER = FindingPaths("source", "type", "test_resnet").probes
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -62,14 +64,14 @@ def test_what_it_was_made_from_is_told(params: Params) -> None:
     told = json.loads((FOLDER / "probes.json").read_text(encoding="utf-8"))
     assert told["runs"] == {"tuned": str(TUNED)}
     assert told["lineage"]["code"] == code.digest("probes")
-    assert told["records"] == {str(TUNED): record.digest(RecordPaths.of(TUNED))}
+    assert told["records"] == {str(TUNED): RunFolder.of(TUNED).digest()}
     assert told["weights"] == {
         "imagenet": sha256_of(paths.imagenet_weights("test_resnet")),
-        "tuned": sha256_of(RecordPaths.of(TUNED).weights),
+        "tuned": sha256_of(RunFolder.of(TUNED).weights),
     }
-    assert told["split"] == record.read_run(RecordPaths.of(TUNED)).digests["split"]
+    assert told["split"] == RunFolder.of(TUNED).read(verify=True).digests["split"]
     assert told["files"] == {name: sha256_of(FOLDER / name) for name in ("probes.csv", "probes.png")}
-    assert told["settings"].items() >= {"input_size": 32, "pixels": "unit", "seed": 0}.items()
+    assert told["settings"].items() >= {"input_size": 32, "normalisation": "unit", "seed": 0}.items()
 
 
 def test_the_deepest_probe_of_theta_is_a_softmax_on_its_features(params: Params) -> None:
@@ -105,7 +107,7 @@ def test_the_same_record_gives_the_same_files(params: Params) -> None:
 
 
 def test_without_the_fine_tuned_record_nothing_is_probed(params: Params) -> None:
-    RecordPaths.of(TUNED).run.unlink()
+    RunFolder.of(TUNED).run.unlink()
     with pytest.raises(RecordError, match="the run is not complete"):
         probes(params, "type", "test_resnet")
     assert not Path(FOLDER).exists()

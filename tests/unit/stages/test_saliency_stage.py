@@ -12,9 +12,12 @@ from rijksnet.data import labelled
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, EvidencePaths, RecordPaths, RunKey
+from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST
-from rijksnet.runs import code, record
+from rijksnet.runs import code
+from rijksnet.runs.findings import FindingPaths
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.features import features
@@ -22,7 +25,7 @@ from rijksnet.stages.saliency import evenly, saliency
 
 OF = ("source", "type", "test_resnet")
 THETA, TUNED = RunKey(*OF, "off_the_shelf", "imagenet"), RunKey(*OF, "fine_tuning", "imagenet")
-FOLDER = EvidencePaths(*OF).saliency
+FOLDER = FindingPaths(*OF).saliency
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -33,7 +36,7 @@ def params(tiny_params: Callable[..., Params]) -> Params:
     features(made, "source", "test_resnet", None)
     train.off_the_shelf(made, THETA)
     train.network(made, TUNED)
-    return made.model_copy(update={"evidence": made.evidence.model_copy(update={"objects": 5})})
+    return made.model_copy(update={"side_experiments": made.side_experiments.model_copy(update={"objects": 5})})
 
 
 def test_objects_are_looked_at_by_every_method_with_both_weights(params: Params) -> None:
@@ -63,7 +66,7 @@ def test_answers_are_those_of_the_records(params: Params) -> None:
     saliency(params, "type", "test_resnet")
     frame = pd.read_csv(FOLDER / "objects.csv").query("method == 'random'")
     for name, key in (("imagenet", THETA), ("tuned", TUNED)):
-        run = load_run(RecordPaths.of(key).root)
+        run = load_run(RunFolder.of(key).root)
         answers = run.predictions()
         answer_of = dict(zip(answers.index, answers.probabilities.argmax(1), strict=True))
         asked = zip(frame["object_id"], frame["image"], strict=True)
@@ -76,7 +79,7 @@ def test_what_it_was_made_from_is_told_and_the_same_again(params: Params) -> Non
     content = json.loads((FOLDER / "saliency.json").read_text())
     assert content["runs"] == {"imagenet": str(THETA), "tuned": str(TUNED)}
     assert content["lineage"]["code"] == code.digest("saliency")
-    assert content["weights"]["tuned"] == sha256_of(RecordPaths.of(TUNED).weights)
+    assert content["weights"]["tuned"] == sha256_of(RunFolder.of(TUNED).weights)
     assert content["files"] == {name: first[name] for name in ("gallery.png", "objects.csv")}
     assert content["settings"]["objects"] == 5
     saliency(params, "type", "test_resnet")
@@ -84,9 +87,9 @@ def test_what_it_was_made_from_is_told_and_the_same_again(params: Params) -> Non
 
 
 def test_runs_on_different_inputs_are_not_compared(params: Params) -> None:
-    at = RecordPaths.of(TUNED)
-    run = record.read_run(at)
-    record.complete(at, replace(run, params={**run.params, "pixels": "pretrained"}, files={}))
+    at = RunFolder.of(TUNED)
+    run = at.read(verify=True)
+    at.write(replace(run, params={**run.params, "normalisation": "pretrained"}, files={}))
     with pytest.raises(RecordError, match="their maps cannot be compared"):
         saliency(params, "type", "test_resnet")
     assert not FOLDER.exists()

@@ -22,10 +22,11 @@ from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.params import Params
-from rijksnet.paths import CollectionPaths, RecordPaths, RunKey
-from rijksnet.runs import metrics, record
-from rijksnet.runs.epoch import Epoch
-from rijksnet.runs.record import read_run
+from rijksnet.paths import CollectionPaths
+from rijksnet.runs import metrics
+from rijksnet.runs.folder import Run, RunFolder
+from rijksnet.runs.history import Epoch, read_history
+from rijksnet.runs.key import RunKey
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.training import job
@@ -51,13 +52,13 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def answers(key: RunKey, split: str) -> tuple[list[str], Any, Any]:
     """Object ids, labels (n,) and probabilities (n, Q) in a record."""
-    rows = [row for row in pq.read_table(RecordPaths.of(key).predictions).to_pylist() if row["split"] == split]
+    rows = [row for row in pq.read_table(RunFolder.of(key).predictions).to_pylist() if row["split"] == split]
     labels, probabilities = (np.array([row[name] for row in rows]) for name in ("label", "probabilities"))
     return [row["object_id"] for row in rows], labels, probabilities
 
 
-def losses_in(at: RecordPaths) -> list[tuple[float, float]]:
-    return [(epoch.train_loss, epoch.validation_loss) for epoch in record.read_history(at.history)]
+def losses_in(at: RunFolder) -> list[tuple[float, float]]:
+    return [(epoch.train_loss, epoch.validation_loss) for epoch in read_history(at.history)]
 
 
 def pixels_of(collection: str, object_ids: list[str]) -> Tensor:
@@ -67,11 +68,11 @@ def pixels_of(collection: str, object_ids: list[str]) -> Tensor:
     return torch.from_numpy(np.load(at.pixels_of_size(32))[[row_of[name] for name in object_ids]])
 
 
-def check_record(key: RunKey, epochs: int, start: Path | None) -> record.Run:
+def check_record(key: RunKey, epochs: int, start: Path | None) -> Run:
     """What must hold of every record: it is whole, and its files agree with each other and with the data."""
-    at = RecordPaths.of(key)
-    run = read_run(at)
-    history = record.read_history(at.history)
+    at = RunFolder.of(key)
+    run = at.read(verify=True)
+    history = read_history(at.history)
     measured = json.loads(at.metrics.read_text())
     assert run.key == key
     assert run.classes == ["blauw", "geel", "rood"]
@@ -95,10 +96,10 @@ def check_record(key: RunKey, epochs: int, start: Path | None) -> record.Run:
 
 def check_weights(key: RunKey) -> dict[str, Tensor]:
     """A record's weights give the record's answers."""
-    at = RecordPaths.of(key)
+    at = RunFolder.of(key)
     tensors, header = weights.read(at.weights)
     design, classes = weights.design_in(header, at.weights)
-    network = Network(design, len(classes), read_run(at).params["pixels"]).eval()
+    network = Network(design, len(classes), at.read(verify=True).params["normalisation"]).eval()
     weights.load_backbone(network.backbone, tensors, at.weights)
     weights.load_softmax(network.softmax, tensors, at.weights)
     object_ids, _, probabilities = answers(key, "test")
@@ -117,20 +118,23 @@ def test_off_the_shelf(tiny_params: Make) -> None:
     train.off_the_shelf(params, OFF_THE_SHELF)
     run = check_record(OFF_THE_SHELF, 20, theta)
     recipe = {"optimiser": "rmsprop", "learning_rate": 0.001, "decay": 0.9, "epsilon": 1e-8, "batch_size": 32}
-    assert run.params.items() >= {**recipe, "patience": 7, "max_epochs": 20, "pixels": "unit", "input_size": 32}.items()
+    assert (
+        run.params.items()
+        >= {**recipe, "patience": 7, "max_epochs": 20, "normalisation": "unit", "input_size": 32}.items()
+    )
     assert run.params.items() >= {"train_images": 80, "validation_images": 10, "test_images": 10}.items()
     tensors = check_weights(OFF_THE_SHELF)
     assert same(backbone(tensors), weights.read(theta)[0])
-    history = record.read_history(RecordPaths.of(OFF_THE_SHELF).history)
+    history = read_history(RunFolder.of(OFF_THE_SHELF).history)
     assert history[-1].train_loss < history[0].train_loss
 
 
-@pytest.mark.parametrize("pixels", ["unit", "pretrained"])
-def test_fine_tuning(pixels: str, tiny_params: Make) -> None:
+@pytest.mark.parametrize("normalisation", ["unit", "pretrained"])
+def test_fine_tuning(normalisation: str, tiny_params: Make) -> None:
     theta = paths.imagenet_weights("test_resnet")
-    train.network(tiny_params(pixels=pixels), FINE_TUNING)
+    train.network(tiny_params(normalisation=normalisation), FINE_TUNING)
     run = check_record(FINE_TUNING, 4, theta)
-    assert run.params["pixels"] == pixels
+    assert run.params["normalisation"] == normalisation
     recipe = {"optimiser": "sgd", "learning_rate": 0.001, "momentum": 0.9, "nesterov": True, "drop_last": False}
     assert run.params.items() >= recipe.items()
     tuned, started = backbone(check_weights(FINE_TUNING)), weights.read(theta)[0]
@@ -155,7 +159,7 @@ def test_pretraining_leaves_a_theta(tiny_params: Make) -> None:
     key = RunKey("photographs", "type", "test_resnet", "scratch", "random", 3)
     run = check_record(key, 3, None)
     assert run.params.items() >= {"learning_rate": 0.05, "max_epochs": 3, "momentum": 0.9, "nesterov": True}.items()
-    history = record.read_history(RecordPaths.of(key).history)
+    history = read_history(RunFolder.of(key).history)
     assert history[-1].train_loss < history[0].train_loss
     tensors, header = weights.read(theta)
     assert theta.read_bytes() != before
@@ -170,10 +174,10 @@ def test_pretraining_leaves_a_theta(tiny_params: Make) -> None:
 def test_transfer_starts_from_the_weights_tuned_on_the_source(strategy: Any, tiny_params: Make) -> None:
     params = tiny_params(max_epochs={"off_the_shelf": 2, "fine_tuning": 2})
     train.network(params, FINE_TUNING)
-    tuned = paths.tuned_weights("type", "test_resnet")
+    tuned = paths.tuned_weights("source", "type", "test_resnet")
     tuned.parent.mkdir(parents=True)
-    shutil.copy(RecordPaths.of(FINE_TUNING).weights, tuned)
-    key = RunKey("target", "type", "test_resnet", strategy, "rijksmuseum")
+    shutil.copy(RunFolder.of(FINE_TUNING).weights, tuned)
+    key = RunKey("target", "type", "test_resnet", strategy, "source")
     if strategy == "off_the_shelf":
         features(params, "target", "test_resnet", "type")
         train.off_the_shelf(params, key)
@@ -210,17 +214,17 @@ def test_the_best_weights_are_tested_as_written_and_the_last_as_released(
     features(params, "source", "test_resnet", None)
     monkeypatch.setattr(job, "fit_tasks", scripted)
     train.off_the_shelf(params, OFF_THE_SHELF)
-    run = read_run(RecordPaths.of(OFF_THE_SHELF))
+    run = RunFolder.of(OFF_THE_SHELF).read(verify=True)
     assert run.best_epoch == tested
-    assert weights.read(RecordPaths.of(OFF_THE_SHELF).weights)[0]["softmax.bias"].tolist() == [tested] * 3
+    assert weights.read(RunFolder.of(OFF_THE_SHELF).weights)[0]["softmax.bias"].tolist() == [tested] * 3
     assert run.params["drop_last"] is (protocol == "as_released")
-    assert run.params["pixels"] == ("pretrained" if protocol == "as_released" else "unit")
+    assert run.params["normalisation"] == ("pretrained" if protocol == "as_released" else "unit")
 
 
 def test_the_test_split_has_no_part_in_training(tiny_params: Make) -> None:
     params = tiny_params()
     train.network(params, FINE_TUNING)
-    at, file = RecordPaths.of(FINE_TUNING), CollectionPaths("source").split("type")
+    at, file = RunFolder.of(FINE_TUNING), CollectionPaths("source").split("type")
     before, history = sha256_of(at.weights), losses_in(at)
     table = pq.read_table(file)
     rows = table.to_pylist()
@@ -269,7 +273,7 @@ def test_a_training_that_breaks_says_so(tiny_params: Make, capsys: pytest.Captur
     batch_norm = {"constants": "own", "frozen": "batch"}
     params = tiny_params(protocol="as_released", batch_norm=batch_norm)  # which tests the last weights
     features(params, "source", "test_resnet", None)
-    folder = paths.features_of(OFF_THE_SHELF)
+    folder = OFF_THE_SHELF.features
     at = CollectionPaths("source")
     data = labelled.load(at.split("type"), at.images)
     batch = np.zeros_like(np.load(folder / "batch.npy"))
@@ -277,12 +281,12 @@ def test_a_training_that_breaks_says_so(tiny_params: Make, capsys: pytest.Captur
         batch[rows.rows, rows.labels] = 100  # as if batch statistics told the classes apart
     np.save(folder / "batch.npy", batch)
     train.off_the_shelf(params, OFF_THE_SHELF)
-    run = read_run(RecordPaths.of(OFF_THE_SHELF))
+    run = RunFolder.of(OFF_THE_SHELF).read(verify=True)
     assert re.match(r"in use it classifies [34].\.\d% of 80 training images rightly, where .* saw [67]", run.doubts[0])
     assert run.doubts[0].endswith("set training.batch_norm.frozen to 'running'")
     said = " ".join(capsys.readouterr().err.split())
     assert f"warning: {OFF_THE_SHELF} is doubtful: {run.doubts[0]}" in said
-    measured = json.loads(RecordPaths.of(OFF_THE_SHELF).metrics.read_text())
+    measured = json.loads(RunFolder.of(OFF_THE_SHELF).metrics.read_text())
     assert measured["train"]["n"] == 80
     assert measured["train"]["accuracy"] < 0.7
 
@@ -291,13 +295,13 @@ def test_a_sound_training_says_nothing(tiny_params: Make, capsys: pytest.Capture
     params = tiny_params()
     features(params, "source", "test_resnet", None)
     train.off_the_shelf(params, OFF_THE_SHELF)
-    run, at = read_run(RecordPaths.of(OFF_THE_SHELF)), RecordPaths.of(OFF_THE_SHELF)
+    run, at = RunFolder.of(OFF_THE_SHELF).read(verify=True), RunFolder.of(OFF_THE_SHELF)
     assert run.doubts == []
     assert "doubtful" not in capsys.readouterr().err
-    measured, history = json.loads(at.metrics.read_text()), record.read_history(at.history)
+    measured, history = json.loads(at.metrics.read_text()), read_history(at.history)
     tensors = check_weights(OFF_THE_SHELF)
     rows = labelled.load(CollectionPaths("source").split("type"), CollectionPaths("source").images)["train"]
-    x = torch.from_numpy(np.load(paths.features_of(OFF_THE_SHELF) / "running.npy")[rows.rows])
+    x = torch.from_numpy(np.load(OFF_THE_SHELF.features / "running.npy")[rows.rows])
     logits = x @ tensors["softmax.weight"].T + tensors["softmax.bias"]
     right = (logits.argmax(1).numpy() == rows.labels).mean()
     assert measured["train"] == {"accuracy": pytest.approx(right), "n": 80}
@@ -326,7 +330,7 @@ def test_an_input_too_small_for_a_network_is_refused(content: dict[str, Any], wo
 def test_batch_statistics_are_only_for_the_images_trained_on(
     tiny_params: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params, folder = tiny_params(batch_norm={"constants": "own", "frozen": "batch"}), paths.features_of(OFF_THE_SHELF)
+    params, folder = tiny_params(batch_norm={"constants": "own", "frozen": "batch"}), OFF_THE_SHELF.features
     features(params, "source", "test_resnet", None)
     running, batch = np.load(folder / "running.npy"), np.load(folder / "batch.npy")
     seen = []
@@ -361,16 +365,16 @@ def test_an_official_split_is_measured_as_the_challenge_measures(content: dict[s
     for rule in ("paper", "challenge"):
         params = Params.model_validate({**content, "splits": {"rule": rule, "seed": 0, "together": "object"}})
         train.off_the_shelf(params, OFF_THE_SHELF)
-        measured = json.loads(RecordPaths.of(OFF_THE_SHELF).metrics.read_text())["test"]
+        measured = json.loads(RunFolder.of(OFF_THE_SHELF).metrics.read_text())["test"]
         assert ("mean_average_precision" in measured) == (rule == "challenge")
-        assert read_run(RecordPaths.of(OFF_THE_SHELF)).params["split_rule"] == rule
+        assert RunFolder.of(OFF_THE_SHELF).read(verify=True).params["split_rule"] == rule
 
 
 # --- interruptions and damage -----------------------------------------------------------------------------------------
 
 
 def test_a_killed_run_leaves_no_complete_record(tiny_params: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    params, at = tiny_params(), RecordPaths.of(FINE_TUNING)
+    params, at = tiny_params(), RunFolder.of(FINE_TUNING)
     train.network(params, FINE_TUNING)
 
     def killed(*_: Any) -> None:
@@ -381,21 +385,21 @@ def test_a_killed_run_leaves_no_complete_record(tiny_params: Make, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             train.network(params, FINE_TUNING)
     with pytest.raises(RecordError, match=r"has no run\.json: the run is not complete; `dvc repro` completes it"):
-        read_run(at)
+        at.read(verify=True)
     train.network(params, FINE_TUNING)
     check_record(FINE_TUNING, 4, paths.imagenet_weights("test_resnet"))
 
 
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json", "predictions.parquet", "weights.safetensors"])
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_damaged_record_is_refused(name: str, damage: str, finished: RecordPaths) -> None:
+def test_a_damaged_record_is_refused(name: str, damage: str, finished: RunFolder) -> None:
     file = finished.root / name
     if damage == "gone":
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     with pytest.raises(RecordError, match=rf"{name} is not the file that the run wrote: restore it with `dvc checkout"):
-        read_run(finished)
+        finished.read(verify=True)
 
 
 @pytest.fixture(scope="module")
@@ -404,9 +408,9 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def finished(finished_once: Path, tiny_params: Make) -> RecordPaths:
+def finished(finished_once: Path, tiny_params: Make) -> RunFolder:
     """The record of a short run, trained once and copied for each test."""
-    at, kept = RecordPaths.of(FINE_TUNING), finished_once / "record"
+    at, kept = RunFolder.of(FINE_TUNING), finished_once / "record"
     if not kept.exists():
         train.network(tiny_params(max_epochs={"off_the_shelf": 1, "fine_tuning": 1}), FINE_TUNING)
         shutil.copytree(at.root, kept)
@@ -421,8 +425,8 @@ def test_what_a_run_needs_is_asked_for_by_name(tiny_params: Make) -> None:
     params = tiny_params()
     with pytest.raises(RecordError, match="test_resnet-imagenet holds no complete features"):
         train.off_the_shelf(params, OFF_THE_SHELF)
-    with pytest.raises(WeightsError, match=r"weights/rijksmuseum/type/test_resnet\.safetensors does not exist"):
-        train.network(params, replace(FINE_TUNING, initialisation="rijksmuseum"))
+    with pytest.raises(WeightsError, match=r"weights/source/type/test_resnet\.safetensors does not exist"):
+        train.network(params, replace(FINE_TUNING, initialisation="source"))
     with pytest.raises(SplitError, match=r"splits/artist\.parquet is not there"):
         train.network(params, replace(FINE_TUNING, challenge="artist"))
     CollectionPaths("source").pixels_of_size(32).unlink()

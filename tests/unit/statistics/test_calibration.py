@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from rijksnet.runs.result import Predictions
+from rijksnet.runs.predictions import Predictions
 from rijksnet.statistics.calibration import (
     calibrate,
     confidences,
@@ -30,8 +29,8 @@ def drawn(n: int, temperature: float, seed: int = 0, classes: int = 6) -> tuple[
 
 
 def predictions(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
-    index = pd.MultiIndex.from_product([range(len(labels)), ["0.jpg"]], names=["object_id", "image"])
-    return Predictions(index, labels.astype(np.int64), probabilities)
+    names = [str(i) for i in range(len(labels))]
+    return Predictions("test", names, ["0.jpg"] * len(labels), labels.astype(np.int64), probabilities)
 
 
 def test_error_of_a_published_example() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rijksnet.errors import RecordError
 from rijksnet.params import Params
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import load_asked
 from rijksnet.statistics.claims import PRETRAINING, TRANSFER, TUNING, Claim, claims_of, claims_table, judge
 
@@ -30,7 +30,7 @@ def test_every_comparison_that_params_allow(params: Params) -> None:
 
 def test_transfer_compares_initialisations_and_nothing_else(params: Params) -> None:
     for claim in (claim for claim in claims_of(params) if claim.name == TRANSFER):
-        assert claim.better.initialisation == "rijksmuseum"
+        assert claim.better.initialisation == params.source.collection
         assert claim.baseline == replace(claim.better, initialisation="imagenet")
 
 

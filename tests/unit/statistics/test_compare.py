@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rijksnet.errors import RecordError
 from rijksnet.params import Strategy
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, load_all, load_run
 from rijksnet.statistics.compare import STRATEGIES, compare, find, name_of, render, verdict
 from rijksnet.statistics.significance import paired_test

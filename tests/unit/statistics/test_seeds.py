@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
 from rijksnet.errors import RecordError
-from rijksnet.paths import RunKey
+from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, load_all
 from rijksnet.statistics.claims import Claim
 from rijksnet.statistics.seeds import differences, differences_table, spreads, spreads_table

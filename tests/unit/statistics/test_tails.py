@@ -3,20 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 
 from rijksnet.errors import RecordError
-from rijksnet.runs.result import Predictions
+from rijksnet.runs.predictions import Predictions
 from rijksnet.statistics.tails import accuracy_by_tail, train_counts
 
 
 def predictions(labels: list[int], predicted: list[int], classes: int) -> Predictions:
-    index = pd.MultiIndex.from_product([range(len(labels)), ["0.jpg"]], names=["object_id", "image"])
-    return Predictions(index, np.array(labels, np.int64), np.eye(classes, dtype=np.float32)[predicted])
+    names = [str(i) for i in range(len(labels))]
+    return Predictions(
+        "test", names, ["0.jpg"] * len(labels), np.array(labels, np.int64), np.eye(classes, dtype=np.float32)[predicted]
+    )
 
 
 def test_by_hand() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 from rijksnet.training.checkpoint import Checkpoint, Progress
 
 HISTORY = [  # two epochs of two tasks

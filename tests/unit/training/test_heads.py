@@ -12,7 +12,7 @@ from torch import nn
 
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.protocol import RMSPROP, Recipe, optimiser
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 from rijksnet.training import heads as heads_module
 from rijksnet.training.compute import Compute
 from rijksnet.training.heads import Head, fit_heads

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rijksnet.errors import TrainingError
 from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe, optimiser
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 from rijksnet.training.compute import Compute
 from rijksnet.training.loop import Examples, batches_of, fit, load, make_optimiser, predict
 
@@ -277,12 +277,12 @@ def test_training_does_not_import_torchs_compiler() -> None:
         import numpy as np
         from torch import nn
         from rijksnet.exploration_params import Recipes
-        from rijksnet.params import BatchNorm, MaxEpochs, Pixels, Training
+        from rijksnet.params import BatchNorm, MaxEpochs, Normalisation, Training
         from rijksnet.protocol import RMSPROP, Recipe
         from rijksnet.training import compute
         from rijksnet.training.loop import Examples, fit, make_optimiser
         settings = {"protocol": "as_written", "precision": "bf16", "device": "cpu"}
-        settings["pixels"] = Pixels(off_the_shelf="unit", fine_tuning="unit")
+        settings["normalisation"] = Normalisation(off_the_shelf="unit", fine_tuning="unit")
         settings["recipe"] = Recipes(off_the_shelf=None, fine_tuning=None)
         settings["batch_norm"] = BatchNorm(constants="own", frozen="running")
         training = Training(**settings, max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=1), seed=0)

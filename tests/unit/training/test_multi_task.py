@@ -9,7 +9,7 @@ from torch import nn
 
 from rijksnet.data.labelled import LabelledRows
 from rijksnet.protocol import SGD_AS_WRITTEN, Recipe
-from rijksnet.runs.epoch import Epoch
+from rijksnet.runs.history import Epoch
 from rijksnet.training.compute import Compute
 from rijksnet.training.loop import UNLABELLED, Examples, fit, fit_tasks, make_optimiser
 from rijksnet.training.multi_task import blocks, joined, softmax_of

@@ -8,17 +8,19 @@ import pytest
 from torch import nn
 
 from rijksnet.protocol import SGD_AS_WRITTEN, Recipe
-from rijksnet.runs.epoch import Epoch
-from rijksnet.training.soundness import SAMPLE, Measured, Training, doubts, sample
+from rijksnet.runs.history import Epoch
+from rijksnet.training.soundness import SAMPLE, Accuracy, TrainingOutcome, doubts, sample
 
 RECIPE = Recipe(SGD_AS_WRITTEN, max_epochs=40)
 NORMALISED = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
 
 
-def training(train: list[float], validation: list[float], model: nn.Module = NORMALISED, **other: Any) -> Training:
+def training(
+    train: list[float], validation: list[float], model: nn.Module = NORMALISED, **other: Any
+) -> TrainingOutcome:
     history = [Epoch(i, 0, 1.0, a, 1.0, b, 1.0) for i, (a, b) in enumerate(zip(train, validation, strict=True))]
     usual = {"tested": len(history) - 1, "train_images": 1441, "validation_images": 180, "frozen_batch": False}
-    return Training(model, RECIPE, history, **{**usual, **other})
+    return TrainingOutcome(model, RECIPE, history, **{**usual, **other})
 
 
 def test_the_sample_is_always_the_same_and_of_the_whole_split() -> None:
@@ -41,7 +43,7 @@ def test_the_sample_is_always_the_same_and_of_the_whole_split() -> None:
     ],
 )
 def test_nothing_speaks_against_a_sound_training(train: list[float], validation: list[float], in_use: float) -> None:
-    assert doubts(training(train, validation), Measured(in_use, 1000)) == []
+    assert doubts(training(train, validation), Accuracy(in_use, 1000)) == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_nothing_speaks_against_a_sound_training(train: list[float], validation:
     ],
 )  # fmt: skip
 def test_what_breaks_a_network_is_said(train: list[float], validation: list[float], in_use: float, said: str) -> None:
-    (doubt,) = doubts(training(train, validation), Measured(in_use, 1000))
+    (doubt,) = doubts(training(train, validation), Accuracy(in_use, 1000))
     what, cause = doubt.split("; likely cause: ")
     assert what == said
     assert cause == (
@@ -78,12 +80,12 @@ def test_what_breaks_a_network_is_said(train: list[float], validation: list[floa
 
 def test_few_images_prove_little() -> None:
     few = training([0.52, 0.58, 0.61, 0.54], [0.43, 0.5, 0.5, 0.5], train_images=60, validation_images=10)
-    assert doubts(few, Measured(0.55, 60)) == []
+    assert doubts(few, Accuracy(0.55, 60)) == []
 
 
 def test_the_tested_epoch_is_the_one_that_counts() -> None:
     early = training([0.30, 0.90], [0.4, 0.4], tested=0)
-    assert doubts(early, Measured(0.40, 1000)) == []
+    assert doubts(early, Accuracy(0.40, 1000)) == []
 
 
 def slow() -> nn.Module:
@@ -93,8 +95,8 @@ def slow() -> nn.Module:
 def test_a_first_epoch_says_nothing_while_running_statistics_still_settle() -> None:
     """With Keras' momentum 46 steps leave two thirds of them: which is mended by training on."""
     train, validation = [0.44, 0.6, 0.7], [0.2, 0.5, 0.7]
-    assert doubts(training(train, validation, slow()), Measured(0.7, 1000)) == []
-    assert len(doubts(training(train, validation), Measured(0.7, 1000))) == 1
+    assert doubts(training(train, validation, slow()), Accuracy(0.7, 1000)) == []
+    assert len(doubts(training(train, validation), Accuracy(0.7, 1000))) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,11 +109,11 @@ def test_a_first_epoch_says_nothing_while_running_statistics_still_settle() -> N
     ],
 )
 def test_the_likely_cause(changed: dict[str, Any], cause: str) -> None:
-    (doubt,) = doubts(replace(training([0.5, 0.7, 0.9], [0.5, 0.6, 0.6]), **changed), Measured(0.4, 1000))
+    (doubt,) = doubts(replace(training([0.5, 0.7, 0.9], [0.5, 0.6, 0.6]), **changed), Accuracy(0.4, 1000))
     assert cause in doubt.split("; likely cause: ")[1]
 
 
 def test_the_worst_fall_is_the_one_named() -> None:
     of = training([0.5, 0.4, 0.6, 0.3, 0.7], [0.5] * 5)
-    (doubt,) = doubts(of, Measured(0.7, 1000))
+    (doubt,) = doubts(of, Accuracy(0.7, 1000))
     assert doubt.startswith("training accuracy fell from 60.0% in epoch 2 to 30.0% in epoch 3;")

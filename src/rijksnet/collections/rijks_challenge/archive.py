@@ -47,7 +47,7 @@ class Image(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ObjectDescription:
     """What an object's record says, in the order in which it says it."""
 
     creator: tuple[str, ...] = ()  #: as written, "role: Name"
@@ -67,7 +67,7 @@ def images(path: Path) -> dict[Stem, Image]:
     return {stem: Image(name.rpartition("/")[2], found) for stem, name, found in named if stem}
 
 
-def descriptions(path: Path) -> Iterator[tuple[Stem, Description | str]]:
+def descriptions(path: Path) -> Iterator[tuple[Stem, ObjectDescription | str]]:
     """The records of a folder, .tar or .tar.gz in the order in which they lie there, or what is wrong with one.
 
     Raises, on iterating:
@@ -127,7 +127,7 @@ def _too_large(size: int) -> str:
 # --- understanding ---------------------------------------------------------------------------------------------------
 
 
-def _describe(content: bytes) -> Description | str:
+def _describe(content: bytes) -> ObjectDescription | str:
     try:
         root = read_xml(content)
     except MetadataError as error:
@@ -140,7 +140,7 @@ def _describe(content: bytes) -> Description | str:
         return f"it is no Dublin Core record: its root element is {local_name(root)!r}, and it has no dc:type"
     formats = values["format"]
     materials = [value[len(_MATERIAL) :].strip() for value in formats if value.lower().startswith(_MATERIAL)]
-    return Description(
+    return ObjectDescription(
         creator=tuple(map(intern, values["creator"])),  # 112,039 objects share a few thousand names
         type=tuple(map(intern, values["type"])),
         material=tuple(intern(value) for value in materials if value),

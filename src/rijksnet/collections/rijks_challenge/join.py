@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rijksnet.collections.rijks_challenge.archive import Description, Stem
+    from rijksnet.collections.rijks_challenge.archive import ObjectDescription, Stem
     from rijksnet.collections.rijks_challenge.groundtruth import GroundTruth
 
 #: The type that an inventory number tells, by its first letters: right for 98.1, 99.6 and 88.8 % of the museum's
@@ -59,7 +59,9 @@ def require_number(files: Mapping[str, int], rows: int, path: Path) -> str:
     )
 
 
-def require_agreement(stems: Sequence[Stem], truth: GroundTruth, descriptions: Mapping[Stem, Description]) -> None:
+def require_agreement(
+    stems: Sequence[Stem], truth: GroundTruth, descriptions: Mapping[Stem, ObjectDescription]
+) -> None:
     """Check that each file's row is about the same kind of object, and is not a neighbour's.
 
     Args:

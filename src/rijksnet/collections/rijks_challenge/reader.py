@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rijksnet.collections.records import Extent, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.rijks_challenge import archive, groundtruth, join
-from rijksnet.collections.rijks_challenge.archive import Description, Image
+from rijksnet.collections.rijks_challenge.archive import Image, ObjectDescription
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -56,23 +56,25 @@ class RijksChallengeReader:
 def _rows_alone(truth: GroundTruth) -> Iterator[Record]:
     for row in range(len(truth)):
         name = f"row-{row + 1:06d}"
-        yield _record(name, name, NOWHERE, _labels(truth, row), Description(), truth.splits[row])
+        yield _record(name, name, NOWHERE, _labels(truth, row), ObjectDescription(), truth.splits[row])
 
 
-def _record(id_: str, image: str, extent: Extent, labels: Description, said: Description, split: str) -> Record:
+def _record(
+    id_: str, image: str, extent: Extent, labels: ObjectDescription, said: ObjectDescription, split: str
+) -> Record:
     creator, kind, material = labels.creator, labels.type, labels.material
     return Record(id_, image, *extent, creator, kind, material, title=said.title, rights=said.rights, split=split)
 
 
-def _labels(truth: GroundTruth, row: int) -> Description:
-    return Description((truth.creators[row],), truth.types[row], truth.materials[row])
+def _labels(truth: GroundTruth, row: int) -> ObjectDescription:
+    return ObjectDescription((truth.creators[row],), truth.types[row], truth.materials[row])
 
 
 def _join(
     path: Path,
     truth: GroundTruth,
     images: Mapping[Stem, Image] | None,
-    descriptions: Mapping[Stem, Description | str] | None,
+    descriptions: Mapping[Stem, ObjectDescription | str] | None,
 ) -> dict[Stem, int]:
     """The row of each file: its rank, where this proves right."""
     files = {}
@@ -82,7 +84,7 @@ def _join(
         files["xml"] = list(descriptions)
     ranked_by = join.require_number({name: len(stems) for name, stems in files.items()}, len(truth), path)
     stems = sorted(files[ranked_by])
-    said = {stem: one for stem, one in (descriptions or {}).items() if isinstance(one, Description)}
+    said = {stem: one for stem, one in (descriptions or {}).items() if isinstance(one, ObjectDescription)}
     join.require_agreement(stems, truth, said)
     return {stem: row for row, stem in enumerate(stems)}
 
@@ -93,7 +95,7 @@ class _Objects:
 
     collection: RijksChallengeCollection
     images: Mapping[Stem, Image] | None
-    descriptions: Mapping[Stem, Description | str] | None
+    descriptions: Mapping[Stem, ObjectDescription | str] | None
     truth: GroundTruth | None
     rows: Mapping[Stem, int] | None
 
@@ -109,17 +111,17 @@ class _Objects:
         if isinstance(image.found, str):
             reason = Reason.NOT_A_FILE if image.found else Reason.MISSING
             return Reject(object_id, image.name, reason, image.found or f"not in `images`, {self.collection.images!r}")
-        description = Description() if self.descriptions is None else self.descriptions.get(stem)
+        description = ObjectDescription() if self.descriptions is None else self.descriptions.get(stem)
         if isinstance(description, str):
             return Reject(object_id, image.name, Reason.DOUBTFUL, description)
         if description is None and self.collection.labels == "xml":
             return Reject(object_id, image.name, Reason.DOUBTFUL, f"not in `xml`, {self.collection.xml!r}")
-        description = description or Description()
+        description = description or ObjectDescription()
         if not allowed(description.rights, self.collection.rights):
             return Reject(object_id, image.name, Reason.RIGHTS, description.rights)
         return self._labelled(stem, image.name, image.found, description)
 
-    def _labelled(self, stem: Stem, image: str, extent: Extent, said: Description) -> Record | Reject:
+    def _labelled(self, stem: Stem, image: str, extent: Extent, said: ObjectDescription) -> Record | Reject:
         if self.truth is None or self.rows is None:
             return _record(stem.object_id, image, extent, said, said, "")
         row = self.rows.get(stem)

@@ -12,8 +12,10 @@ import pytest
 from helpers import CLASSES, KEY, epochs, run, write_record
 from rijksnet.errors import RecordError
 from rijksnet.files import sha256_of
-from rijksnet.paths import RecordPaths, RunKey
-from rijksnet.runs import record
+from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.history import read_history, write_history
+from rijksnet.runs.key import RunKey
+from rijksnet.runs.predictions import Predictions, write_predictions
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +25,7 @@ def _in_a_fresh_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_reads_back_as_it_was_written() -> None:
     at = write_record()
-    found = record.read_run(at)
+    found = at.read(verify=True)
     assert found.key == KEY
     assert found.classes == CLASSES  # not only ASCII
     assert found.files == {path.name: sha256_of(path) for path in at.root.iterdir() if path != at.run}
@@ -33,8 +35,8 @@ def test_a_run_reads_back_as_it_was_written() -> None:
 def test_history_keeps_every_digit_and_grows(tmp_path: Path) -> None:
     file = tmp_path / "of" / "a" / "run" / "history.csv"
     for n in (1, 2, 5):
-        record.write_history(file, epochs(n))
-        assert record.read_history(file) == epochs(n)
+        write_history(file, epochs(n))
+        assert read_history(file) == epochs(n)
 
 
 def test_predictions_keep_both_splits() -> None:
@@ -43,8 +45,8 @@ def test_predictions_keep_both_splits() -> None:
     for name, n in (("validation", 3), ("test", 5)):
         probabilities = rng.dirichlet(np.ones(4), n).astype(np.float32)
         ids = [f"{name} {i}" for i in range(n)]
-        splits.append(record.Predictions(name, ids, [f"{i}.jpg" for i in ids], rng.integers(0, 4, n), probabilities))
-    record.write_predictions(Path("predictions.parquet"), splits)
+        splits.append(Predictions(name, ids, [f"{i}.jpg" for i in ids], rng.integers(0, 4, n), probabilities))
+    write_predictions(Path("predictions.parquet"), splits)
     table = pq.read_table("predictions.parquet")
     assert table["split"].to_pylist() == ["validation"] * 3 + ["test"] * 5
     assert table["object_id"].to_pylist() == [*splits[0].object_ids, *splits[1].object_ids]
@@ -59,18 +61,18 @@ def test_the_marker_is_written_only_once_all_else_is_there() -> None:
     at.run.unlink()
     at.metrics.unlink()
     with pytest.raises(FileNotFoundError, match=r"metrics\.json"):
-        record.complete(at, run())
+        at.write(run())
     assert not at.run.exists()
     assert not list(at.root.glob(".*"))  # no half-written one either
 
 
 def test_a_record_without_its_marker_is_neither_found_nor_read() -> None:
     at = write_record()
-    assert list(record.find()) == [at]
+    assert list(RunFolder.complete_in()) == [at]
     at.run.unlink()
-    assert list(record.find()) == []
+    assert list(RunFolder.complete_in()) == []
     with pytest.raises(RecordError, match=r"has no run\.json.*dvc repro"):
-        record.read_run(at)
+        at.read(verify=True)
 
 
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json", "predictions.parquet", "weights.safetensors"])
@@ -85,7 +87,7 @@ def test_damage_is_named(name: str, harm: str) -> None:
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
     with pytest.raises(RecordError, match=f"{file} is not the file that the run wrote.*dvc checkout {file}"):
-        record.read_run(at)
+        at.read(verify=True)
 
 
 @pytest.mark.parametrize(
@@ -97,26 +99,26 @@ def test_a_marker_that_is_not_understood_is_named(content: str) -> None:
     at = write_record()
     at.run.write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(RecordError, match=f"{at.run} cannot be read"):
-        record.read_run(at)
+        at.read(verify=True)
 
 
 def test_a_marker_with_a_field_too_many_is_refused() -> None:
     at = write_record()
     at.run.write_text(json.dumps({**json.loads(at.run.read_text()), "colour": "blue"}))
     with pytest.raises(RecordError, match="colour"):
-        record.read_run(at)
+        at.read(verify=True)
 
 
 def test_the_digest_is_that_of_all_files() -> None:
-    first = record.digest(write_record())
-    assert record.digest(write_record()) == first
-    assert record.digest(write_record(seed=1)) != first  # other weights
-    assert record.digest(write_record(right=6)) != first  # other predictions
-    assert record.digest(write_record(n_epochs=4)) != first  # another history
+    first = write_record().digest()
+    assert write_record().digest() == first
+    assert write_record(seed=1).digest() != first  # other weights
+    assert write_record(right=6).digest() != first  # other predictions
+    assert write_record(n_epochs=4).digest() != first  # another history
 
 
 def test_records_are_found_in_the_order_of_their_keys() -> None:
     other = RunKey("antwerp", "artist", "test_resnet", "off_the_shelf", "imagenet", 3)
     written = [write_record(KEY), write_record(other)]
-    assert [str(at.root) for at in record.find()] == [f"runs/{other}", f"runs/{KEY}"]
-    assert set(record.find()) == set(written) == {RecordPaths.of(KEY), RecordPaths.of(other)}
+    assert [str(at.root) for at in RunFolder.complete_in()] == [f"runs/{other}", f"runs/{KEY}"]
+    assert set(RunFolder.complete_in()) == set(written) == {RunFolder.of(KEY), RunFolder.of(other)}

@@ -37,7 +37,7 @@ def side_claims(params: Params) -> list[Claim]:
     common = [
         Claim(COMMON, key, replace(key, initialisation="imagenet"))
         for key in common_classes_keys(params)
-        if key.initialisation == "rijksmuseum"
+        if key.is_from_source
     ]
     several = [
         Claim(MULTI_TASK, key, replace(key, strategy="single_task")) for key in tasks if key.strategy == "multi_task"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rijksnet.cli.app import (
-    EVIDENCE,
+    SIDE_EXPERIMENTS,
     ArchitectureArgument,
     ChallengeArgument,
     CollectionArgument,
@@ -18,7 +18,7 @@ from rijksnet.cli.app import (
 )
 
 
-@app.command(rich_help_panel=EVIDENCE)
+@app.command(rich_help_panel=SIDE_EXPERIMENTS)
 def classifiers(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
     """Train a support vector machine and a random forest on the source's features (footnote 7)."""
     from rijksnet.stages.classifiers import classifiers
@@ -26,7 +26,7 @@ def classifiers(challenge: ChallengeArgument, architecture: ArchitectureArgument
     classifiers(params(), check_challenge(challenge), architecture)
 
 
-@app.command(rich_help_panel=EVIDENCE)
+@app.command(rich_help_panel=SIDE_EXPERIMENTS)
 def probes(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
     """Which layers matter: a linear probe at every depth, for θ, θ̂ and random weights."""
     from rijksnet.stages.probes import probes
@@ -34,7 +34,7 @@ def probes(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> 
     probes(params(), check_challenge(challenge), architecture)
 
 
-@app.command(rich_help_panel=EVIDENCE)
+@app.command(rich_help_panel=SIDE_EXPERIMENTS)
 def saliency(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
     """What networks look at (Figure 4), with θ and with θ̂: maps, how faithful they are, how far attention moved."""
     from rijksnet.stages.saliency import saliency
@@ -42,7 +42,7 @@ def saliency(challenge: ChallengeArgument, architecture: ArchitectureArgument) -
     saliency(params(), check_challenge(challenge), architecture)
 
 
-@app.command("multi_task", rich_help_panel=EVIDENCE)
+@app.command("multi_task", rich_help_panel=SIDE_EXPERIMENTS)
 def multi_task(architecture: ArchitectureArgument) -> None:
     """Train one network for all three challenges, and three single ones on the same images."""
     from rijksnet.stages.train import multi_task
@@ -50,7 +50,7 @@ def multi_task(architecture: ArchitectureArgument) -> None:
     multi_task(params(), architecture)
 
 
-@app.command("common_classes", rich_help_panel=EVIDENCE)
+@app.command("common_classes", rich_help_panel=SIDE_EXPERIMENTS)
 def common_classes(challenge: ChallengeArgument, architecture: ArchitectureArgument) -> None:
     """Repeat the target's runs on only the classes that the source has too."""
     from rijksnet.stages.train import common_classes
@@ -58,7 +58,7 @@ def common_classes(challenge: ChallengeArgument, architecture: ArchitectureArgum
     common_classes(params(), check_challenge(challenge), architecture)
 
 
-@app.command(rich_help_panel=EVIDENCE)
+@app.command(rich_help_panel=SIDE_EXPERIMENTS)
 def seeds(
     collection: CollectionArgument,
     challenge: ChallengeArgument,
