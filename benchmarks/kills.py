@@ -4,7 +4,7 @@
 
 Two checkouts of this project with the tiny parameters of tests/pipeline: one is reproduced in peace, in the other
 `dvc repro` and all its processes get SIGKILL at random moments and are started again, until so many kills have hit or
-the pipeline has ended. Compared: weights, scores and answers of every record, the report, and the runs and
+the pipeline has ended. Compared: weights, scores and answers of every run, the report, and the runs and
 versions that MLflow shows. Exit status 1 if anything differs.
 """
 
@@ -33,7 +33,7 @@ from projects import Project, checkout, commit, make_tiny  # noqa: E402  that fo
 
 #: Seconds until a kill, drawn evenly: DVC itself needs some until the first stage runs.
 FIRST, LAST = 1.0, 14.0
-#: Files of a record that say when it was made, where and how fast, beside what it found.
+#: Files of a run that say when it was made, where and how fast, beside what it found.
 TIMED = ("history.csv", "run.json")
 
 

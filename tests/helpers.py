@@ -1,4 +1,4 @@
-"""What tests of several rooms make: a run's record, whole and quickly, as a training leaves it."""
+"""What tests of several rooms make: a run's run, whole and quickly, as a training leaves it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def modules(*names: str) -> set[Path]:
     return files
 
 
-def write_record(
+def write_run(
     key: RunKey = KEY,
     *,
     seed: int = 0,
@@ -81,7 +81,7 @@ def write_record(
     started_ms: int = STARTED_MS,
     split_rule: str = "paper",
 ) -> RunFolder:
-    """Write a complete record into the working directory's runs/.
+    """Write a complete run into the working directory's runs/.
 
     Args:
         seed: settles the weights.

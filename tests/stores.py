@@ -44,7 +44,7 @@ stages:
 
 
 def write_lock(folder: Path = Path()) -> str:
-    """Write the dvc.lock of the stage that made the record of `KEY`, which lies there; its md5."""
+    """Write the dvc.lock of the stage that made the run of `KEY`, which lies there; its md5."""
     md5 = dvc_md5(folder / RunFolder.of(KEY).root)
     (folder / "dvc.lock").write_text(LOCK.replace("THE_MD5", md5))
     return md5
@@ -72,7 +72,7 @@ def make_project(folder: Path, blank_store: Path, uri: str = "sqlite:///mlflow.d
 
 @dataclass(frozen=True)
 class Published:
-    """A record and the run that shows it."""
+    """A run and the run that shows it."""
 
     store: Store
     run: Any

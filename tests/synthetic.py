@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from rijksnet.runs.key import RunKey
 
 
-def write_record(
+def write_run(
     runs_root: Path,
     key: RunKey,
     correct: Sequence[bool],
@@ -24,7 +24,7 @@ def write_record(
     epochs: int = 3,
     doubts: Sequence[str] = (),
 ) -> Path:
-    """A record whose i-th test image is classified rightly where `correct[i]`, and 2 validation images."""
+    """A run whose i-th test image is classified rightly where `correct[i]`, and 2 validation images."""
     root = runs_root / str(key)
     root.mkdir(parents=True)
     labels = np.arange(len(correct)) % classes

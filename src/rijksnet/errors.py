@@ -31,8 +31,8 @@ class TrainingError(RijksNetError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
 
-class RecordError(RijksNetError):
-    """A run's record is incomplete or does not say what its reader needs."""
+class RunError(RijksNetError):
+    """A run's folder is incomplete or does not say what its reader needs."""
 
 
 class TrackingError(RijksNetError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helpers import COLLECTION, KEY, write_record
+from helpers import COLLECTION, KEY, write_run
 from rijksnet.params import Tracking, load
 from rijksnet.publishing import publish
 from rijksnet.runs.findings import FindingPaths
@@ -58,7 +58,7 @@ def project(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stores.open_store(Tracking(uri=f"sqlite:///{blank}", ui="http://ui", artifacts="a", live_after_s=0))
         make_project(folder, blank)
         for strategy, initialisation, right in RUNS:
-            write_record(replace(KEY, strategy=strategy, initialisation=initialisation), right=right, n_epochs=6)
+            write_run(replace(KEY, strategy=strategy, initialisation=initialisation), right=right, n_epochs=6)
         publish.publish(load(Path("params.yaml")))
         _add_findings(folder)
         publish.publish(load(Path("params.yaml")))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helpers import KEY, write_record
+from helpers import KEY, write_run
 from rijksnet.params import load
 from rijksnet.report.write import write_report
 from stores import PROJECT
@@ -30,7 +30,7 @@ def report(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for strategy, initialisation, right in (("fine_tuning", "imagenet", 9), ("off_the_shelf", "imagenet", 4)):
-            write_record(replace(KEY, strategy=strategy, initialisation=initialisation), right=right)
+            write_run(replace(KEY, strategy=strategy, initialisation=initialisation), right=right)
         write_report(load(PROJECT / "params.yaml"), folder / "results", PROJECT / "reference")
     return folder / "results" / "report.html"
 

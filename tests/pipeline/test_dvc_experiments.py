@@ -28,7 +28,7 @@ def test_an_experiment_of_dvc_s_is_shown_by_the_project_s_store_and_moves_no_cha
     (tried,) = (run for run in found if run.data.tags["run_key"] == OWN)
     assert tried.info.run_name.endswith("(tried-once)")
     assert tried.data.tags["current"] == "no"
-    assert Path(tried.info.artifact_uri.removeprefix("file://"), "record", "run.json").is_file()
+    assert Path(tried.info.artifact_uri.removeprefix("file://"), "run", "run.json").is_file()
     (current,) = store.search_runs([experiment.experiment_id], f"tags.run_key = '{OWN}' AND tags.current = 'yes'")
     assert "dvc_experiment" not in current.data.tags
     assert {pin.name: pin.read_bytes() for pin in (twin.folder / "pins").iterdir()} == pins

@@ -52,7 +52,7 @@ def test_what_is_made_again_by_hand_is_not_written_into_dvc_s_cache(twin: Projec
     names = ["".join(file.relative_to(cache).parts).removesuffix(".dir") for file in files]
     changed = {name for name, file in zip(names, files, strict=True) if md5_of(file) != name}
     assert changed == set()
-    assert twin.run("rijksnet", "publish", "--check").strip() == "MLflow shows every record, whole"
+    assert twin.run("rijksnet", "publish", "--check").strip() == "MLflow shows every run, whole"
 
 
 def test_whether_a_repro_would_change_anything_can_be_a_gate(twin: Project) -> None:

@@ -76,7 +76,7 @@ def test_runs_are_complete_and_lead_to_their_data(reproduced: Project) -> None:
             digests = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
             split = f"data/{tags['collection']}/splits/{tags['challenge']}.parquet"
             assert len(digests[split]) == 32
-            expected = {"confusion_matrix.png", "per_class.csv", "record"}
+            expected = {"confusion_matrix.png", "per_class.csv", "run"}
             expected |= set() if stage == "classifiers" else {"learning_curve.png", "model"}
             expected |= {"saliency", "probes"} if tags["run_key"] == EXPLAINED else set()
             assert expected <= {artifact.path for artifact in store.list_artifacts(run.info.run_id)}
@@ -111,7 +111,7 @@ def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores
     first = champion(reproduced)
     reproduced.run("rijksnet", "fine_tuning", "miniature-rijksmuseum", "type", "test_resnet", "--seed", "1")
     reproduced.run("rijksnet", "publish")
-    reproduced.repro()  # register, publish and report see the new record; nothing is trained
+    reproduced.repro()  # register, publish and report see the new run; nothing is trained
     before = {path: path.read_bytes() for path in records(reproduced)}
     store = f"sqlite:///{reproduced.folder / 'mlflow.db'}"
     mlflow.MlflowClient(store).set_registered_model_alias(MODEL, "champion", "2")  # as the UI does

@@ -39,7 +39,7 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
         assert run_of(two, tuned)["digests"]["initial_weights"] == weights
         assert store.get_model_version_by_alias(theirs, "champion").tags["weights_sha256"] == weights
         assert store.get_model_version_by_alias(MODEL, "champion").tags["run_key"] == OWN
-        assert two.run("rijksnet", "publish", "--check").strip() == "MLflow shows every record, whole"
+        assert two.run("rijksnet", "publish", "--check").strip() == "MLflow shows every run, whole"
         # from its first project's champion the second one transfers as from any θ
         champion = store.get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
         change(two, imagenet__pretrain__architectures=[])

@@ -1,4 +1,4 @@
-"""A project of synthetic records, and parameters for it."""
+"""A project of synthetic runs, and parameters for it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def data_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def write_record(runs_root: Path) -> Callable[..., Path]:
-    """(key, correct, classes=…, first_object=…, epochs=…) → the record's folder, in runs_root."""
-    return partial(synthetic.write_record, runs_root)
+def write_run(runs_root: Path) -> Callable[..., Path]:
+    """(key, correct, classes=…, first_object=…, epochs=…) → the run's folder, in runs_root."""
+    return partial(synthetic.write_run, runs_root)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def run_the_code_of(project: Path) -> None:
     """Go over to the code in this folder's `src`, if it has some and another one was installed.
 
     An environment can be shared by several checkouts, but what it installs is one of them. The others would run that
-    one's code, while their manifests and records describe their own.
+    one's code, while their manifests and runs describe their own.
 
     Raises:
         RijksNetError: Python imports the other one nevertheless.

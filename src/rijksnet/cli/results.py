@@ -38,7 +38,7 @@ def publish(
         raise ParamsError("--check, --repair and --or-later are different things: give one of them")
     if check:
         found = checking.check(params())
-        print(*found, sep="\n") if found else print("MLflow shows every record, whole")
+        print(*found, sep="\n") if found else print("MLflow shows every run, whole")
         raise typer.Exit(1 if found else 0)
     if or_later:
         publish(params())
@@ -61,7 +61,7 @@ def status() -> None:
 
 @app.command(rich_help_panel=RESULTS)
 def compare(
-    a: Annotated[str, typer.Argument(metavar="RUN", help="a run's key, or the folder of its record")],
+    a: Annotated[str, typer.Argument(metavar="RUN", help="a run's key, or its folder")],
     b: Annotated[str, typer.Argument(metavar="RUN", help="the run to compare it with")],
 ) -> None:
     """Compare two runs on the same test objects; prints a verdict to quote."""
@@ -174,7 +174,7 @@ def take(
     what: Annotated[
         str,
         typer.Argument(
-            help="models:/NAME@ALIAS or models:/NAME/VERSION in --store, or a record's folder", show_default=False
+            help="models:/NAME@ALIAS or models:/NAME/VERSION in --store, or a run's folder", show_default=False
         ),
     ],
     store: Annotated[str, typer.Option(help="the other project's tracking server, or sqlite:///FILE")] = "",

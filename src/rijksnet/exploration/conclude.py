@@ -1,4 +1,4 @@
-"""What a finished study says: its winner and the fixed choice, trained again with records of their own and tested."""
+"""What a finished study says: its winner and the fixed choice, trained again with folders of their own and tested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock
 
 from rijksnet import protocol
-from rijksnet.errors import ExplorationError, RecordError
+from rijksnet.errors import ExplorationError, RunError
 from rijksnet.exploration import adopt, plots, selection
 from rijksnet.exploration.board import is_over, latest
 from rijksnet.exploration.space import suggest
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from rijksnet.exploration.trials import Subject
     from rijksnet.runs.folder import RunFolder
 
-#: Attributes of a study: the trials for which the test split was opened, and the digests of the records of the two.
-OPENED, RECORDS = "test_split_opened_for", "records"
+#: Attributes of a study: the trials for which the test split was opened, and the digests of the runs of the two.
+OPENED, RUN_DIGESTS = "test_split_opened_for", "run_digests"
 
 
 def conclude(subject: Subject, board: Board) -> Study:
@@ -72,7 +72,7 @@ def _conclude(subject: Subject, board: Board, at: StudyFolder, ranked: Sequence[
     if opened[-1:] != [winner.number]:
         opened.append(winner.number)
         board.study.set_user_attr(OPENED, opened)  # before it is opened: a killed conclusion counts
-    known: Mapping[str, str] = board.study.user_attrs.get(RECORDS, {})
+    known: Mapping[str, str] = board.study.user_attrs.get(RUN_DIGESTS, {})
     digests = {
         name: _made(subject, made_by, paths, known.get(f"{name} {number}"))
         for name, made_by, paths, number in (
@@ -80,7 +80,7 @@ def _conclude(subject: Subject, board: Board, at: StudyFolder, ranked: Sequence[
             ("fixed", subject.fixed, at.fixed, ""),
         )
     }
-    board.study.set_user_attr(RECORDS, {f"winner {winner.number}": digests["winner"], "fixed ": digests["fixed"]})
+    board.study.set_user_attr(RUN_DIGESTS, {f"winner {winner.number}": digests["winner"], "fixed ": digests["fixed"]})
     attempts = board.attempts()
     trials = [_row(attempt) for attempt in attempts if attempt.state not in ("waiting", "running")]
     adopt.write(PARAMS, subject.strategy, choice, at.adopted)
@@ -114,12 +114,12 @@ class _TrialAgain:
 
 
 def _made(subject: Subject, choice: Choice, at: RunFolder, digest: str | None) -> str:
-    """Digest of the record of a choice; trained unless the study knows the very record that lies there."""
+    """Digest of the run of a choice; trained unless the study knows the very run that lies there."""
     try:
         at.read(verify=True)
         if at.digest() == digest:
             return digest
-    except RecordError:
+    except RunError:
         pass
     params = subject.under(choice)
     # what the tracking store shows of it is shown with its study

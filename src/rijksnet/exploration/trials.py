@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from rijksnet import paths, protocol
-from rijksnet.errors import RecordError, TrainingError, WeightsError
+from rijksnet.errors import RunError, TrainingError, WeightsError
 from rijksnet.exploration import storage
 from rijksnet.exploration.outcome import Outcome, tested_epoch
 from rijksnet.exploration.space import suggest, unexplored, with_choice
@@ -73,7 +73,7 @@ class Subject:
         return with_choice(self.params, self.strategy, choice) if choice.recipe.study else unexplored(self.params)
 
     def job(self, choice: Choice, at: RunFolder | None = None) -> Job:
-        """The training by a choice; where the record goes matters only to one that is carried out."""
+        """The training by a choice; where the run folder goes matters only to one that is carried out."""
         params = self.under(choice)
         if self.strategy == "off_the_shelf":
             return strategies.softmax_job(params, self.key, self.data, features_for(params, self.key), at)
@@ -94,7 +94,7 @@ def features_for(params: Params, key: RunKey) -> Path:
     with FileLock(f"{folder}.lock"):
         try:
             read_description(folder, key.initial_weights)
-        except (RecordError, WeightsError):
+        except (RunError, WeightsError):
             extract_collection(params, key.collection, key.architecture, key.initial_weights, folder)
     return folder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import replacing_folder, sha256_of
 from rijksnet.networks import published, theta
 from rijksnet.paths import RUNS
@@ -58,12 +58,12 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
         what: a run's key or folder, or a registered model: its name (its champion), NAME/VERSION or NAME@ALIAS.
 
     Raises:
-        RecordError: the folder is there already, or there is no such run or its network.
+        RunError: the folder is there already, or there is no such run or its network.
         TrackingError: there is no such model, or the store is away.
         WeightsError: timm's form of the architecture cannot give the same answers.
     """
     if out.exists():
-        raise RecordError(f"{out} is there already: name a new folder")
+        raise RunError(f"{out} is there already: name a new folder")
     at = RunFolder(RUNS / what.removeprefix(f"{RUNS}/"))
     if at.run.is_file():
         _write(at, at.weights, out, form)
@@ -72,7 +72,7 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
     with TemporaryDirectory() as folder:
         with store.answering(f"fetching {what}"):
             version = _version(store, what)
-            kept = RunFolder(Path(store.client.download_artifacts(version.run_id, "record", folder)))
+            kept = RunFolder(Path(store.client.download_artifacts(version.run_id, "run", folder)))
             file = registry.fetch_version(store, version, Path(folder) / "model")
         _write(kept, file, out, form)
 
@@ -92,9 +92,9 @@ def _version(store: stores.Store, what: str) -> Any:
 def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
     run = at.read(verify=False)
     if not file.is_file():
-        raise RecordError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
+        raise RunError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
     if sha256_of(file) != run.files.get(at.weights.name):
-        raise RecordError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
+        raise RunError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
     size, normalisation = run.params["input_size"], run.params["normalisation"]
     model = Classifier(file, size, normalisation)
     with replacing_folder(out) as part:

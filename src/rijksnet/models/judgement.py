@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.rendering.grid import p_value
 from rijksnet.statistics.claims import LEVEL
 from rijksnet.statistics.significance import paired_test
@@ -44,7 +44,7 @@ def judge(candidate: RunResult, champion: RunResult, margin: float = MARGIN) -> 
         return Judgement(False, f"the candidate is doubtful: {'; '.join(candidate.doubts)}")
     try:
         test = paired_test(candidate.correct(), champion.correct())
-    except RecordError as error:
+    except RunError as error:
         return Judgement(False, f"they were tested on different objects: {error}")
     value = p_value(test.p) if test.p < 0.0001 else f"= {p_value(test.p)}"
     measured = (

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.models.judgement import MARGIN, Judgement, judge
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.result import load_run
@@ -140,7 +140,7 @@ def judge_versions(store: Store, new: Any, old: Any | None, margin: float = MARG
         reading = store.answering("reading what they answered")
         with reading, _answered(store, new) as candidate, _answered(store, old) as champion:
             return judge(candidate, champion, margin)
-    except (RecordError, TrackingError) as error:
+    except (RunError, TrackingError) as error:
         return Judgement(False, f"what one of them answered is not known: {error}")
 
 
@@ -169,20 +169,20 @@ def _who() -> dict[str, Any]:
 
 @contextmanager
 def _answered(store: Store, version: Any) -> Iterator[RunResult]:
-    """The run behind a version: its record here, or the copy that the store keeps.
+    """The run behind a version: its folder here, or the copy that the store keeps.
 
     Raises:
-        RecordError: neither is there.
+        RunError: neither is there.
     """
-    digest = version.tags.get("record_digest")
+    digest = version.tags.get("run_digest")
     for at in RunFolder.complete_in():
         if at.digest() == digest:
             yield load_run(at.root)
             return
     if not registry.is_backed(store, version):
-        raise RecordError(f"the run of version {version.version} is gone, and no record here is its")
+        raise RunError(f"the run of version {version.version} is gone, and no run here is its")
     with TemporaryDirectory() as folder:
-        yield load_run(Path(store.client.download_artifacts(version.run_id, "record", folder)))
+        yield load_run(Path(store.client.download_artifacts(version.run_id, "run", folder)))
 
 
 def _is_own(params: Params, name: str, version: Any) -> bool:

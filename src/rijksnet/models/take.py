@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.publishing.card import card
-from rijksnet.publishing.publish import publish_records
+from rijksnet.publishing.publish import publish_runs
 from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import address, pins, registry, stores
 
@@ -29,24 +29,24 @@ def take(params: Params, what: str, store_uri: str) -> None:
     """Show another project's run in this project's store and make its weights a version; no alias moves.
 
     Args:
-        what: a registered model's version in `store_uri`, or the folder of a record.
+        what: a registered model's version in `store_uri`, or a run's folder.
 
     Raises:
-        RecordError: the record is not complete, or is of a challenge or architecture that this project does not have.
+        RunError: the run is not complete, or is of a challenge or architecture that this project does not have.
         TrackingError: a store is away, or has no such model.
     """
-    with _record(what, store_uri) as at:
+    with _run_folder(what, store_uri) as at:
         run = at.read(verify=True)
         models = {(str(one.challenge), one.architecture): one for one in pins.source_models(params)}
         model = models.get((run.key.challenge, run.key.architecture))
         if model is None:
-            raise RecordError(
+            raise RunError(
                 f"{what} is of {run.key.challenge}, {run.key.architecture}; this project tunes {sorted(models)}"
             )
         origin = f"{what} {address.without_password(store_uri)}".strip()
         store = stores.open_store(params.tracking)
         with store.alone():
-            (shown,) = publish_records(store, [at])
+            (shown,) = publish_runs(store, [at])
             with store.answering(f"registering {run.key}"):
                 store.client.set_tag(shown.run_id, "taken_from", origin)
                 version, is_new = registry.register(store, at, run, shown.run_id, card(at, run), model)
@@ -61,11 +61,11 @@ def take(params: Params, what: str, store_uri: str) -> None:
 
 
 @contextmanager
-def _record(what: str, store_uri: str) -> Iterator[RunFolder]:
-    """A whole record, weights included, in a folder of its own where it has to be fetched."""
+def _run_folder(what: str, store_uri: str) -> Iterator[RunFolder]:
+    """A whole run, weights included, in a folder of its own where it has to be fetched."""
     if not what.startswith("models:/"):
         if not RunFolder(Path(what)).run.is_file():
-            raise RecordError(f"{what} is no record's folder; a model is models:/NAME@ALIAS or models:/NAME/VERSION")
+            raise RunError(f"{what} is no run's folder; a model is models:/NAME@ALIAS or models:/NAME/VERSION")
         yield RunFolder(Path(what))
         return
     if not store_uri:
@@ -77,6 +77,6 @@ def _record(what: str, store_uri: str) -> Iterator[RunFolder]:
             if version is None:
                 raise TrackingError(f"fetching {what}: {address.without_password(store_uri)} does not have it")
             file = registry.fetch_version(store, version, Path(folder) / "model")
-            at = RunFolder(Path(store.client.download_artifacts(str(version.run_id), "record", folder)))
+            at = RunFolder(Path(store.client.download_artifacts(str(version.run_id), "run", folder)))
         shutil.move(file, at.weights)
         yield at

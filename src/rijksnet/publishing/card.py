@@ -1,4 +1,4 @@
-"""A model's card: what a person should know of a version before they use it, from its record alone."""
+"""A model's card: what a person should know of a version before they use it, from its folder alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def card(at: RunFolder, run: Run) -> str:
         "Limits": _limits(run),
         "Code": f"commit {run.lineage.get('git_commit') or 'not known'}"
         + (" and changes that were not committed" if run.lineage.get("git_dirty") else "")
-        + f", modules `{str(run.lineage.get('code', 'not known'))[:16]}`; record `{at.digest()[:16]}`.",
+        + f", modules `{str(run.lineage.get('code', 'not known'))[:16]}`; run.json `{at.digest()[:16]}`.",
     }
     return "\n\n".join(f"### {title}\n\n{text}" if title else text for title, text in sections.items())
 
@@ -60,7 +60,7 @@ def _classes(classes: list[str]) -> str:
 
 def _ancestry(run: Run) -> str:
     if not run.ancestry:
-        return "Not stated in the record."
+        return "Not stated in the run."
     steps = []
     for step in run.ancestry:
         said = [f"{name} {value}" for name, value in step.items() if name not in ("from", "name")]

@@ -1,10 +1,10 @@
-"""Whether MLflow shows everything that is here: records, findings, studies, registered versions, champions."""
+"""Whether MLflow shows everything that is here: runs, findings, studies, registered versions, champions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.publishing import publish
 from rijksnet.runs import study as study_record
 from rijksnet.runs.folder import RunFolder
@@ -40,8 +40,8 @@ def unshown(store: Store, params: Params, thorough: bool = False) -> Iterator[st
     for at in RunFolder.complete_in():
         try:
             runs[at] = at.read(verify=True) if thorough else at.read(verify=False)
-        except RecordError as error:
-            yield f"{at.root}: the record is damaged: {error}"
+        except RunError as error:
+            yield f"{at.root}: the run is damaged: {error}"
     complete = mlflow_store.complete_runs(store, runs.values())
     for at, run in runs.items():
         shown = mlflow_store.look(store, at, run, complete, thorough)
@@ -78,7 +78,7 @@ def _studies(store: Store, thorough: bool) -> Iterator[str]:
         try:
             if not studies.shows(store, at, study_record.read(at), thorough):
                 yield f"{at.root}: no run shows it whole"
-        except RecordError as error:
+        except RunError as error:
             yield f"{at.root}: the study is damaged: {error}"
 
 

@@ -29,16 +29,16 @@ PROCESSES = 4
 
 
 @contextmanager
-def pictures(records: Sequence[RunFolder]) -> Iterator[Pictures]:
-    """What writes the artifacts of each of these records into an empty folder.
+def pictures(folders: Sequence[RunFolder]) -> Iterator[Pictures]:
+    """What writes the artifacts of each of these runs into an empty folder.
 
     Drawing takes two thirds of the time of publishing; that of many runs is done by processes of its own, ahead.
     """
-    if len(records) < MANY:
+    if len(folders) < MANY:
         yield lambda at, run, folder: _write(draw(at), at, run, folder)
         return
     with ProcessPoolExecutor(min(PROCESSES, os.cpu_count() or 1), get_context("spawn")) as pool:
-        drawn = {at.root: pool.submit(draw, at) for at in records}
+        drawn = {at.root: pool.submit(draw, at) for at in folders}
         try:
             yield lambda at, run, folder: _write(drawn.pop(at.root).result(), at, run, folder)
         finally:

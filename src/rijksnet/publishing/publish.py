@@ -1,4 +1,4 @@
-"""Stages that bring records to MLflow: publish runs, register source models."""
+"""Bringing runs to MLflow: publishing them, and registering the source's as models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.exploration.verdict import verdict
 from rijksnet.files import replacing
 from rijksnet.paths import PUBLISHED, RUNS
@@ -41,7 +41,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Publication:
-    """A record that the store now shows."""
+    """A run that the store now shows."""
 
     at: RunFolder
     run: Run
@@ -56,14 +56,14 @@ def register(params: Params, out: Path) -> None:
     store that fails is told: what starts from θ needs none, and the next publication registers what is missing.
 
     Raises:
-        RecordError: a record of the source is damaged; what can be left out is for `publish` to decide.
+        RunError: a run of the source is damaged; what can be left out is for `publish` to decide.
     """
     of_source = [at for at in RunFolder.complete_in() if at.root.is_relative_to(RUNS / params.source.collection)]
     candidates = {at: at.read(verify=True) for at in of_source if is_candidate(params, at.read(verify=False))}
     try:
         store = stores.open_store(params.tracking)
         with store.alone():
-            for one in publish_records(store, list(candidates)):
+            for one in publish_runs(store, list(candidates), verified=True):
                 version, is_new = _register(store, one)
                 name = pins.model_of(one.run.key).name
                 console.print(f"{name}: version {version} {'is new' if is_new else 'is there already'} ({one.run.key})")
@@ -80,10 +80,10 @@ def is_candidate(params: Params, run: Run) -> bool:
 
 
 def publish(params: Params, thorough: bool = False) -> None:
-    """Make MLflow complete from the records and the pins: runs, findings, registered versions, champions.
+    """Make MLflow complete from the run folders and the pins: runs, findings, registered versions, champions.
 
-    Twice adds nothing. Which runs show the records is written to `published.json`, also where the store failed midway.
-    An experiment of DVC's moves no champion.
+    Twice adds nothing. Which of MLflow's runs show them is written to `published.json`, also where the store failed
+    midway. An experiment of DVC's moves no champion.
 
     Args:
         thorough: look at the bytes of what is there, too, and put right what differs.
@@ -96,7 +96,7 @@ def publish(params: Params, thorough: bool = False) -> None:
         store = stores.open_store(params.tracking)
         with store.alone():
             try:
-                publish_records(store, list(RunFolder.complete_in()), published, thorough)
+                publish_runs(store, list(RunFolder.complete_in()), published, thorough)
             finally:
                 _write(PUBLISHED, known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
@@ -127,28 +127,31 @@ def publish_or_warn(params: Params) -> None:
         console.print(f"[yellow]warning[/]: {escape(str(error))}")
 
 
-def publish_records(
+def publish_runs(
     store: Store,
-    records: Sequence[RunFolder],
+    folders: Sequence[RunFolder],
     published: list[Publication] | None = None,
     thorough: bool = False,
+    verified: bool = False,
 ) -> list[Publication]:
-    """Publish records, a damaged one left out with a warning.
+    """Publish runs, a damaged one left out with a warning.
 
     Args:
         published: the list to which each is added once it is shown.
         thorough: look at the bytes of what is there, too.
+        verified: the caller has compared the folders' files with what the runs wrote.
 
     Raises:
         TrackingError: the store failed at some; those that it took are shown.
     """
     published = [] if published is None else published
     by_output = lineage.stages_by_output()
-    runs = {at: run for at in records if (run := _read(at, thorough))}
+    runs = {at: run for at in folders if (run := _read(at, thorough and not verified))}
+    verified |= thorough
     with store.answering("looking for what is there"):
         complete = mlflow_store.complete_runs(store, runs.values())
         shown = {at: mlflow_store.look(store, at, run, complete, thorough) for at, run in runs.items()}
-    waiting = [at for at, its in shown.items() if not its.whole and _read(at, verifies=True)]
+    waiting = [at for at, its in shown.items() if not its.whole and (verified or _read(at, verify=True))]
     runs = {at: run for at, run in runs.items() if at in waiting or shown[at].whole}
     failed: dict[RunFolder, TrackingError] = {}
     with progress("publish", len(runs)) as report, pictures(waiting) as write_pictures:
@@ -161,7 +164,7 @@ def publish_records(
                             store, at, run, shown[at], lineage_of_run, write_pictures, Path(folder)
                         )
                     published.append(Publication(at, run, *how))
-                except RecordError as error:
+                except RunError as error:
                     _warn(error)
                 except TrackingError as error:
                     failed[at] = error
@@ -187,7 +190,7 @@ def _register(store: Store, one: Publication) -> tuple[str, bool]:
 
 
 def findings(params: Params) -> Iterator[tuple[RunFolder, Path]]:
-    """The folders of findings, saliency maps and probes, each with the record of the run that it is of."""
+    """The folders of findings, saliency maps and probes, each with the folder of the run that it is of."""
     for challenge, architecture in product(params.side_experiments.challenges, params.side_experiments.architectures):
         at = FindingPaths(params.source.collection, challenge, architecture)
         key = RunKey(at.collection, challenge, architecture, "fine_tuning", "imagenet", params.training.seed)
@@ -211,7 +214,7 @@ def publish_studies(store: Store, thorough: bool = False) -> int:
     for at in study_record.find():
         try:
             study = study_record.read(at)
-        except RecordError as error:
+        except RunError as error:
             _warn(error)
             continue
         with TemporaryDirectory() as folder, store.answering(f"publishing {at.root}"):
@@ -220,30 +223,30 @@ def publish_studies(store: Store, thorough: bool = False) -> int:
     return added
 
 
-def _read(at: RunFolder, verifies: bool) -> Run | None:
-    """A record, its files seen if asked for: those of a thousand runs are hundreds of gigabytes."""
+def _read(at: RunFolder, verify: bool) -> Run | None:
+    """A run, its files seen if asked for: those of a thousand runs are hundreds of gigabytes."""
     try:
-        return at.read(verify=True) if verifies else at.read(verify=False)
-    except RecordError as error:
+        return at.read(verify)
+    except RunError as error:
         _warn(error)
         return None
 
 
-def _warn(error: RecordError) -> None:
+def _warn(error: RunError) -> None:
     console.print(f"[yellow]warning[/]: {escape(str(error))}")
 
 
 def _shown(store: Store, one: Publication) -> dict[str, str]:
     digest = one.at.digest()
-    return {"experiment_id": mlflow_store.experiment_of(store, one.run), "run_id": one.run_id, "record_digest": digest}
+    return {"experiment_id": mlflow_store.experiment_of(store, one.run), "run_id": one.run_id, "run_digest": digest}
 
 
 def known() -> dict[str, Any]:
-    """What published.json says of the records that are here as they are: the runs that show them, by their keys."""
+    """What published.json says of the runs that are here as they are: what shows them in MLflow, by their keys."""
     with suppress(OSError, ValueError):
         said = json.loads(PUBLISHED.read_text(encoding="utf-8"))
         digests = {str(at.root.relative_to(RUNS)): at.digest() for at in RunFolder.complete_in()}
-        return {key: shown for key, shown in said.items() if digests.get(key) == shown["record_digest"]}
+        return {key: shown for key, shown in said.items() if digests.get(key) == shown["run_digest"]}
     return {}
 
 

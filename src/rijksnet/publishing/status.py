@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.paths import RUNS
 from rijksnet.publishing import check, publish
 from rijksnet.runs.folder import RunFolder
@@ -27,7 +27,7 @@ def status(params: Params) -> list[str]:
     """What `dvc repro` would do, a line each; nothing is changed. A store that is away counts as unchanged.
 
     Raises:
-        RecordError: DVC does not say.
+        RunError: DVC does not say.
     """
     return [*_stages(), *_outside(params)]
 
@@ -36,7 +36,7 @@ def _stages() -> list[str]:
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RecordError(f"`dvc status` fails: {' '.join(done.stderr.split()) or done.stdout}")
+        raise RunError(f"`dvc status` fails: {' '.join(done.stderr.split()) or done.stdout}")
     changed: dict[str, list[Any]] = json.loads(done.stdout)
     found = []
     for stage, said in changed.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.rendering.grid import NOT_RUN, Grid
 from rijksnet.report.tables import REFERENCE
 from rijksnet.runs.plan import source_keys
@@ -37,11 +37,11 @@ def measures_table(params: Params, runs: Runs, reference: Path = REFERENCE) -> p
     """A row a run on the source: challenge, architecture, strategy, measure, percent, classes, n, baseline, run.
 
     Raises:
-        RecordError: the baseline's file is absent.
+        RunError: the baseline's file is absent.
     """
     path = reference / "rijks_challenge_baseline.csv"
     if not path.is_file():
-        raise RecordError(f"{path} is not a file: the baseline's figures come with the project; run from its root")
+        raise RunError(f"{path} is not a file: the baseline's figures come with the project; run from its root")
     baseline = pd.read_csv(path, index_col="challenge")["percent"]
     rows = []
     for key in source_keys(params):
@@ -65,7 +65,7 @@ def measures_table(params: Params, runs: Runs, reference: Path = REFERENCE) -> p
 def _percent(run: RunResult) -> float:
     value = getattr(run.test, MEASURES[run.key.challenge])
     if value is None:
-        raise RecordError(f"{run.folder.metrics} lacks {MEASURES[run.key.challenge]}: make the run again")
+        raise RunError(f"{run.folder.metrics} lacks {MEASURES[run.key.challenge]}: make the run again")
     return 100 * float(value)
 
 

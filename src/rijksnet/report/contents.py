@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths
 from rijksnet.report import challenge, tables
 from rijksnet.report.confusions import confusions
@@ -80,14 +80,14 @@ class Supplement:
     saliency: list[Finding]
     probes: list[Finding]
     audits: Mapping[str, Mapping[str, Any]]  #: audit.json of each collection that has one
-    published: Mapping[str, Mapping[str, str]]  #: published.json: run key → experiment_id, run_id, record_digest
+    published: Mapping[str, Mapping[str, str]]  #: published.json: run key → experiment_id, run_id, run_digest
 
 
 def gather(params: Params, reference: Path = tables.REFERENCE) -> Results:
     """The tables and verdicts of exactly the runs that `params` asks for, read from the project root.
 
     Raises:
-        RecordError: a record is damaged, two runs to be compared were tested on different objects, or the paper's
+        RunError: a run is damaged, two runs to be compared were tested on different objects, or the paper's
             figures are absent. A run that has not been made is no error: it is reported as not run.
     """
     runs = load_asked(params, RUNS)
@@ -114,7 +114,7 @@ def gather_supplement(results: Results, reference: Path = tables.REFERENCE) -> S
     """All that stands beside the tables. What has not been made is left out, and said on the page.
 
     Raises:
-        RecordError: as `gather`; or a file of an experiment, an audit or published.json does not read.
+        RunError: as `gather`; or a file of an experiment, an audit or published.json does not read.
     """
     params, runs = results.params, results.runs
     of_tables = (results.table1, results.table2, results.table3, results.groundtruth)
@@ -155,7 +155,7 @@ def _findings(folders: Sequence[Path], runs: Mapping[RunKey, RunResult]) -> list
     for folder in folders:
         about = _json(folder / f"{folder.name}.json")
         if about:
-            same = all(digests.get(key) == digest for key, digest in about["records"].items())
+            same = all(digests.get(key) == digest for key, digest in about["run_digests"].items())
             found.append(Finding(folder, about, same))
     return found
 
@@ -164,14 +164,14 @@ def _json(file: Path) -> dict[str, Any]:
     """The file's object; an empty one where there is no such file.
 
     Raises:
-        RecordError: it is no JSON object.
+        RunError: it is no JSON object.
     """
     if not file.is_file():
         return {}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RecordError(f"{file} does not read as JSON ({error}): delete it and run `dvc repro`") from error
+        raise RunError(f"{file} does not read as JSON ({error}): delete it and run `dvc repro`") from error
     if not isinstance(content, dict):
-        raise RecordError(f"{file} holds {type(content).__name__}, not an object: delete it and run `dvc repro`")
+        raise RunError(f"{file} holds {type(content).__name__}, not an object: delete it and run `dvc repro`")
     return content

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.rendering.canvas import (
     INK,
     MUTED,
@@ -56,11 +56,11 @@ def paper_curves(reference: Path, collection: str, challenges: Sequence[str]) ->
         challenges: the challenges wanted; those that were not released are left out.
 
     Raises:
-        RecordError: the file is absent.
+        RunError: the file is absent.
     """
     path = reference / "paper_curves.csv"
     if not path.is_file():
-        raise RecordError(f"{path} is not a file: the paper's curves come with the project; run from its root")
+        raise RunError(f"{path} is not a file: the paper's curves come with the project; run from its root")
     table = pd.read_csv(path)
     table = table[(table["collection"] == collection) & table["challenge"].isin(challenges)]
     names = ["collection", "challenge", "architecture", "strategy", "initialisation"]

@@ -50,7 +50,7 @@ def learning_curve(history: pd.DataFrame, best_epoch: int, title: str) -> bytes:
     """Loss and accuracy by epoch, training and validation, the epoch whose weights are tested marked; PNG.
 
     Args:
-        history: the columns epoch, {train,validation}_{loss,accuracy} of a record's history.csv.
+        history: the columns epoch, {train,validation}_{loss,accuracy} of a run's history.csv.
         best_epoch: the epoch, from 0, whose weights are tested: that of the smallest validation loss.
         title: such as the run's key.
     """

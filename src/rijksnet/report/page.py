@@ -164,7 +164,7 @@ def _cards(results: Results, published: Mapping[str, Mapping[str, str]]) -> list
 def _card(run: RunResult, published: Mapping[str, Mapping[str, str]], ui: str, alike: bool) -> Card:
     shown = published.get(str(run.key), {})
     address = ""
-    if shown.get("record_digest") == run.digest:
+    if shown.get("run_digest") == run.digest:
         address = f"{ui.rstrip('/')}/#/experiments/{shown['experiment_id']}/runs/{shown['run_id']}"
     settings = ", ".join(f"{name.replace('_', ' ')} {run.settings[name]}" for name in SETTINGS)
     return Card(run, anchor(run.key), "" if alike else settings, address)

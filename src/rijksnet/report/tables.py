@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.report.sizes import size_of
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, SplitSummary
@@ -72,7 +72,7 @@ def groundtruth_table(reference: Path = REFERENCE) -> pd.DataFrame:
     `classes_paper` are the paper's.
 
     Raises:
-        RecordError: a file is absent.
+        RunError: a file is absent.
     """
     table, printed = pd.read_csv(_existing(reference / Path(GROUNDTRUTH).name)), read_paper(reference).table1
     for column in ("samples", "classes"):
@@ -84,7 +84,7 @@ def read_paper(reference: Path = REFERENCE) -> Paper:
     """The paper's figures from the CSV files in `reference`.
 
     Raises:
-        RecordError: a file is absent.
+        RunError: a file is absent.
     """
     return Paper(
         _by_row(reference / "paper_table1.csv", "collection"),
@@ -100,7 +100,7 @@ def errata(reference: Path = REFERENCE) -> pd.DataFrame:
     of them.
 
     Raises:
-        RecordError: the file is absent.
+        RunError: the file is absent.
     """
     return pd.read_csv(_existing(reference / "errata.csv"), dtype=str, keep_default_na=False)
 
@@ -111,7 +111,7 @@ def differences(reference: Path = REFERENCE) -> pd.DataFrame:
     Columns: topic, text, released_code, here (the parameter that decides, or what is done), matters.
 
     Raises:
-        RecordError: the file is absent.
+        RunError: the file is absent.
     """
     return pd.read_csv(_existing(reference / "differences.csv"), dtype=str, keep_default_na=False)
 
@@ -186,7 +186,7 @@ def _whole_counts(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise RecordError(f"{path} is not a file: it comes with the project; run from its root")
+        raise RunError(f"{path} is not a file: it comes with the project; run from its root")
     return path
 
 

@@ -32,7 +32,7 @@ def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) 
     side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and `dvc metrics`.
 
     Raises:
-        RecordError: as `gather` and `gather_supplement`; nothing is written then.
+        RunError: as `gather` and `gather_supplement`; nothing is written then.
     """
     results = gather(params, reference)
     supplement = gather_supplement(results, reference)
@@ -56,7 +56,7 @@ def tables_text(params: Params, reference: Path = tables.REFERENCE) -> str:
     """The report's first lines, Tables 1–3 and the claims, in Markdown.
 
     Raises:
-        RecordError: as `gather`.
+        RunError: as `gather`.
     """
     return text.tables_text(gather(params, reference))
 

@@ -25,7 +25,7 @@ COMPUTE_NOTHING = {
     "rijksnet.errors": "what is said when something is wrong",
     "rijksnet.progress": "what a person sees meanwhile",
     "rijksnet.runs.live": "what MLflow shows meanwhile",
-    "rijksnet.runs.lineage": "what a record says of its origin",
+    "rijksnet.runs.lineage": "what a run says of its origin",
 }
 
 

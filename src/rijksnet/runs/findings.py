@@ -1,4 +1,4 @@
-"""What an experiment leaves that is no run: a folder of files beside the records, its own record written last."""
+"""What an experiment leaves that is no run: a folder of files beside the run folders, its own `.json` written last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rijksnet.paths import RUNS
 
 @dataclass(frozen=True)
 class FindingPaths:
-    """What belongs to an architecture's runs of one challenge on the source; it lies beside their records."""
+    """What belongs to an architecture's runs of one challenge on the source; it lies beside their run folders."""
 
     collection: str
     challenge: str

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import RUNS
 from rijksnet.runs.key import RunKey
@@ -35,7 +35,7 @@ class Run:
     best_epoch: int | None  #: None where there are no epochs
     digests: dict[str, str]  #: `split`, `initial_weights`
     lineage: dict[str, Any]  #: commit, digest of the code, DVC experiment, versions, machine
-    files: dict[str, str]  #: sha256 of each other file of the record
+    files: dict[str, str]  #: sha256 of each other file of the run
     doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
     ancestry: list[dict[str, str]] = field(default_factory=list)  #: how its weights came to be (networks.weights)
 
@@ -90,23 +90,19 @@ class RunFolder:
             verify: compare the other files with it, too: those of a thousand runs are hundreds of gigabytes.
 
         Raises:
-            RecordError: the folder is not complete, not understood, or a file is not the one that the run wrote.
+            RunError: the folder is not complete, not understood, or a file is not the one that the run wrote.
         """
         if not self.run.is_file():
-            raise RecordError(f"{self.root} has no {self.run.name}: the run is not complete; `dvc repro` completes it")
+            raise RunError(f"{self.root} has no {self.run.name}: the run is not complete; `dvc repro` completes it")
         try:
             content = json.loads(self.run.read_text(encoding="utf-8"))
             run = Run(**{**content, "key": RunKey(**content["key"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise RecordError(
-                f"{self.run} cannot be read ({error}): make the run again, or `dvc checkout` it"
-            ) from error
+            raise RunError(f"{self.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
         if verify:
             for path in [*self._always, *(path for path in self._mostly if path.name in run.files)]:
                 if not path.is_file() or sha256_of(path) != run.files.get(path.name):
-                    raise RecordError(
-                        f"{path} is not the file that the run wrote: restore it with `dvc checkout {path}`"
-                    )
+                    raise RunError(f"{path} is not the file that the run wrote: restore it with `dvc checkout {path}`")
         return run
 
     def write(self, run: Run) -> None:

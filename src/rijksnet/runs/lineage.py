@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import md5_of
 from rijksnet.runs import code
 
@@ -30,13 +30,13 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def origin(group: str = "train") -> dict[str, Any]:
-    """What a record says of the code and the machine that made it; to be asked first when a stage begins.
+    """What a run says of the code and the machine that made it; to be asked first when a stage begins.
 
     A process has one answer: what was edited or committed since then is not what runs.
 
     Args:
         group: of stages, whose modules `code` is the digest of. Every training is one of `train`, whichever stage asks
-            for it: of what it reads the record has digests.
+            for it: of what it reads the run has digests.
     """
     return _commit(Path.cwd()) | {"code": _code(Path.cwd(), group)} | environment()
 
@@ -45,7 +45,7 @@ def origin(group: str = "train") -> dict[str, Any]:
 def _commit(folder: Path) -> dict[str, Any]:
     state = git_state(folder)
     if "git_error" in state:
-        console.print(f"[yellow]warning[/]: records made here name no commit: {escape(state['git_error'])}")
+        console.print(f"[yellow]warning[/]: runs made here name no commit: {escape(state['git_error'])}")
     experiment = os.environ.get("DVC_EXP_NAME")
     return state | ({"dvc_experiment": experiment} if experiment else {})
 
@@ -88,7 +88,7 @@ def environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class StageLineage:
-    """What dvc.lock says of the stage that made a record: md5 of each file or folder, by path."""
+    """What dvc.lock says of the stage that made a run: md5 of each file or folder, by path."""
 
     stage: str
     deps: dict[str, str]
@@ -99,7 +99,7 @@ def stages_by_output(lock: Path = Path("dvc.lock")) -> dict[str, StageLineage]:
     """The stages of dvc.lock, by each path they wrote.
 
     Raises:
-        RecordError: as `stages`.
+        RunError: as `stages`.
     """
     return {path: stage for stage in stages(lock) for path in stage.outs}
 
@@ -108,7 +108,7 @@ def stages(lock: Path = Path("dvc.lock")) -> list[StageLineage]:
     """The stages of dvc.lock, in its order; none where nothing has been reproduced yet.
 
     Raises:
-        RecordError: dvc.lock is not what DVC writes, for example in the middle of a merge.
+        RunError: dvc.lock is not what DVC writes, for example in the middle of a merge.
     """
     if not lock.is_file():
         return []
@@ -121,7 +121,7 @@ def stages(lock: Path = Path("dvc.lock")) -> list[StageLineage]:
     except YAMLError as error:
         conflict = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(("<<<<<<<", ">>>>>>>"))]
         what = f"holds the marks of a merge conflict, lines {conflict}" if conflict else f"is not YAML ({error})"
-        raise RecordError(
+        raise RunError(
             f"{lock} {what}: take one side (`git checkout --ours {lock}` or `--theirs`), then `dvc repro` settles it"
         ) from error
     return [

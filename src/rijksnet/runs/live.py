@@ -1,4 +1,4 @@
-"""Live streaming, from the training side: a child process follows the record as it grows.
+"""Live streaming, from the training side: a child process follows the run as it grows.
 
 Training itself never talks to MLflow: it writes files, and `rijksnet follow` streams them. So a tracking server that is
 slow, away or broken costs a run nothing, and a run that is killed is still marked as such, by the child that outlives

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import replacing
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def read_predictions(path: Path, split: str) -> Predictions:
     """The predictions on one split.
 
     Raises:
-        RecordError: the file is absent or holds no prediction on that split.
+        RunError: the file is absent or holds no prediction on that split.
     """
     if not path.is_file():
-        raise RecordError(f"{path} is not a file: fetch it (dvc pull) or train the run again")
+        raise RunError(f"{path} is not a file: fetch it (dvc pull) or train the run again")
     table = pq.read_table(path, filters=[("split", "==", split)])
     if table.num_rows == 0:
-        raise RecordError(f"{path} holds no prediction on the {split} split; train the run again")
+        raise RunError(f"{path} holds no prediction on the {split} split; train the run again")
     probabilities = table["probabilities"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
     labels = table["label"].to_numpy().astype(np.int64)
     return Predictions(split, table["object_id"].to_pylist(), table["image"].to_pylist(), labels, probabilities)

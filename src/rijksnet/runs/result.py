@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST
 from rijksnet.runs.folder import RunFolder
@@ -54,12 +54,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One complete record. Scores are read at once, history and predictions when asked for.
+    """One complete run. Scores are read at once, history and predictions when asked for.
 
     `parameters` counts every weight that fine tuning trains, softmax included; `majority_accuracy` is what always
     answering the most frequent training class would score on the test split; `best_epoch` (from 0) is that of the
     tested weights, None where there are no epochs; `weights_digest` is empty where there are no weights; `settings`
-    are those named in SETTINGS; `digest` identifies the record.
+    are those named in SETTINGS; `digest` identifies the run.
     """
 
     key: RunKey
@@ -91,7 +91,7 @@ class RunResult:
         """The predictions on the `validation` or the `test` split.
 
         Raises:
-            RecordError: the file is absent or holds no prediction on that split.
+            RunError: the file is absent or holds no prediction on that split.
         """
         return read_predictions(self.folder.predictions, split)
 
@@ -103,10 +103,10 @@ class RunResult:
 
 
 def load_run(root: Path) -> RunResult:
-    """Read the record in folder `root`.
+    """Read the run in folder `root`.
 
     Raises:
-        RecordError: a file is absent, or lacks what the analysis needs.
+        RunError: a file is absent, or lacks what the analysis needs.
     """
     folder = RunFolder(root)
     run = folder.read(verify=False)
@@ -132,16 +132,16 @@ def load_run(root: Path) -> RunResult:
             doubts=tuple(run.doubts),
         )
     except OSError as error:
-        raise RecordError(f"the run in {root} is incomplete: {error}; train it again") from error
+        raise RunError(f"the run in {root} is incomplete: {error}; train it again") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{root} does not read as a run ({error!r}); train it again") from error
+        raise RunError(f"{root} does not read as a run ({error!r}); train it again") from error
 
 
 def read_splits(data_root: Path, collection: str) -> dict[str, SplitSummary]:
     """What remains of a collection in each challenge; empty where it has not been split.
 
     Raises:
-        RecordError: splits.json does not say it.
+        RunError: splits.json does not say it.
     """
     path = data_root / collection / CollectionPaths(collection).splits_summary.name
     if not path.is_file():
@@ -153,7 +153,7 @@ def read_splits(data_root: Path, collection: str) -> dict[str, SplitSummary]:
             for challenge, split in summary.items()
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(
+        raise RunError(
             f"{path} does not read as a summary of splits ({error!r}); split the collection again"
         ) from error
 
@@ -166,11 +166,9 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
         if RunFolder(folder).run.is_file():
             found[key] = load_run(folder)
             if found[key].key != key:
-                raise RecordError(
-                    f"the record in {folder} is of run {found[key].key}: a record belongs in its own folder"
-                )
+                raise RunError(f"the run in {folder} is {found[key].key}: a run's folder is named after it")
             if found[key].settings["split_rule"] != params.splits.rule:
-                raise RecordError(
+                raise RunError(
                     f"the run in {folder} was made with splits.rule {found[key].settings['split_rule']!r}, and "
                     f"{params.splits.rule!r} is asked for: their figures do not belong in one table; `dvc repro` "
                     "makes the run anew"
@@ -179,7 +177,7 @@ def load_asked(params: Params, root: Path) -> dict[RunKey, RunResult]:
 
 
 def load_all(root: Path) -> dict[RunKey, RunResult]:
-    """Every complete record under `root`, whether or not parameters ask for it."""
+    """Every complete run under `root`, whether or not parameters ask for it."""
     runs = [load_run(folder.root) for folder in RunFolder.complete_in(root)]
     return {run.key: run for run in runs}
 

@@ -1,4 +1,4 @@
-"""What a concluded study leaves on disk beside the records of its two tested runs: everything needed to show it again.
+"""What a concluded study leaves on disk beside the folders of its two tested runs: everything needed to show it again.
 
 `study.json` is written last and holds the digests of the other files.
 """
@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import STUDIES
 from rijksnet.runs.folder import RunFolder
@@ -63,7 +63,7 @@ class Study:
     front: Sequence[Mapping[str, Any]]  #: with two objectives, the trials that none beats in both
     opened: Sequence[int]  #: trials for which the test split has been opened, in order
     doubts: Sequence[str]  #: why the figures of the two tested runs may not be what their recipes give
-    digests: Mapping[str, str]  #: split, initial_weights, and the records `winner` and `fixed`
+    digests: Mapping[str, str]  #: split, initial_weights, and the runs `winner` and `fixed`
     lineage: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -104,7 +104,7 @@ class StudyFolder:
 
     @property
     def fixed(self) -> RunFolder:
-        """The record of what the protocol fixes."""
+        """The run of what the protocol fixes."""
         return RunFolder(self.root / "fixed")
 
 
@@ -146,18 +146,18 @@ def read(at: StudyFolder) -> Study:
     """Read and verify what study.json says.
 
     Raises:
-        RecordError: it is not complete, not understood, or a file is not the one that the study wrote.
+        RunError: it is not complete, not understood, or a file is not the one that the study wrote.
     """
     if not at.study.is_file():
-        raise RecordError(f"{at.root} has no {at.study.name}: the study is not concluded; `rijksnet explore` does it")
+        raise RunError(f"{at.root} has no {at.study.name}: the study is not concluded; `rijksnet explore` does it")
     try:
         content = json.loads(at.study.read_text(encoding="utf-8"))
         study = Study(**{**content, "key": RunKey(**content["key"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{at.study} cannot be read ({error}): conclude the study again") from error
+        raise RunError(f"{at.study} cannot be read ({error}): conclude the study again") from error
     for name, digest in study.files.items():
         if not (at.root / name).is_file() or sha256_of(at.root / name) != digest:
-            raise RecordError(f"{at.root / name} is not the file that the study wrote: conclude the study again")
+            raise RunError(f"{at.root / name} is not the file that the study wrote: conclude the study again")
     return study
 
 

@@ -1,4 +1,4 @@
-"""What every trained classifier leaves, however it was trained: answers, their scores, and the record around them."""
+"""What every trained classifier leaves, however it was trained: answers, their scores, and the folder around them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def complete(
     start: Ancestry,
     doubts: Sequence[str] = (),
 ) -> None:
-    """Write run.json around the files that lie in the record's folder: the last step of every run.
+    """Write run.json around the files that lie in the run's folder: the last step of every run.
 
     Args:
         flat: `settings`, and the parameters of the run's own strategy.

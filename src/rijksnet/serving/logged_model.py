@@ -1,4 +1,4 @@
-"""A record's network as an MLflow model: models from code, weights as safetensors, never a pickle."""
+"""A run's network as an MLflow model: models from code, weights as safetensors, never a pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REQUIREMENTS = (
 
 
 def save_model(at: RunFolder, run: Run, folder: Path) -> None:
-    """Write a record's network as an MLflow model into `folder`/model, with those modules of this package it runs on.
+    """Write a run's network as an MLflow model into `folder`/model, with those modules of this package it runs on.
 
     It takes a table with a column `image` of encoded image files (bytes) and gives labels with their probabilities.
     """

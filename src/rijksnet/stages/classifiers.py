@@ -1,4 +1,4 @@
-"""The stage that puts other classifiers beside the softmax: on the same features, each with a record of its own."""
+"""The stage that puts other classifiers beside the softmax: on the same features, each with a folder of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     """Train a linear support vector machine and a random forest on the source's features of θ (footnote 7).
 
     The features are those of running statistics whatever `training.batch_norm.frozen` says: neither is trained through
-    a network, and their records say so.
+    a network, and their runs say so.
     """
     origin = lineage.origin("classifiers")
     of = (params.source.collection, challenge, architecture)
@@ -63,7 +63,7 @@ class Inputs:
 
 
 def _support_vector_machine(given: Inputs, key: RunKey) -> None:
-    """Its record holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
+    """Its run holds the whole network, as an off-the-shelf one does: the machine is a linear layer."""
     at, started_ms = _begin(key)
     data, features, description = given.data, given.features, given.description
     train, validation = data[protocol.TRAIN], data[protocol.VALIDATION]
@@ -89,7 +89,7 @@ def _support_vector_machine(given: Inputs, key: RunKey) -> None:
 
 
 def _random_forest(given: Inputs, key: RunKey) -> None:
-    """Its record holds answers, but no weights: a forest is no network."""
+    """Its run holds answers, but no weights: a forest is no network."""
     at, started_ms = _begin(key)
     data, features = given.data, given.features
     train, held_out = data[protocol.TRAIN], (protocol.VALIDATION, protocol.TEST)
@@ -106,7 +106,7 @@ def _random_forest(given: Inputs, key: RunKey) -> None:
 
 
 def _begin(key: RunKey) -> tuple[RunFolder, int]:
-    """A folder whose record is not complete until it is written again, and the time, ms since 1970."""
+    """A run folder, which is not complete until run.json is written again, and the time, ms since 1970."""
     at = RunFolder.of(key)
     at.root.mkdir(parents=True, exist_ok=True)
     at.run.unlink(missing_ok=True)

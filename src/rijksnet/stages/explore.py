@@ -60,7 +60,7 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
 
     Raises:
         ExplorationError: the storage is away, or nothing completed.
-        RecordError, SplitError, WeightsError: what the trials read is not there.
+        RunError, SplitError, WeightsError: what the trials read is not there.
     """
     for group in ("explore", "train"):  # of a study, too, and of its runs, is the code as it was when it began
         lineage.origin(group)

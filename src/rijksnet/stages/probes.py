@@ -64,7 +64,7 @@ def probes(params: Params, challenge: str, architecture: str) -> None:
         rows += [{"weights": name, **row} for row in _probe(depths, maps, data, recipe, key.seed, computed)]
     about = {
         "runs": {"tuned": str(key)},
-        "records": {str(key): RunFolder.of(key).digest()},
+        "run_digests": {str(key): RunFolder.of(key).digest()},
         "weights": {"imagenet": sha256_of(theta), "tuned": sha256_of(tuned)},
         "split": labelled.digest(data),
         "settings": {

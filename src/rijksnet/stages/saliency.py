@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from rijksnet.data import labelled
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
@@ -64,7 +64,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     explain the class that the network itself answers. All is computed in float32: gradients in bf16 are coarse.
 
     Raises:
-        RecordError: a run is absent, or the two were not trained on the same inputs.
+        RunError: a run is absent, or the two were not trained on the same inputs.
     """
     origin = lineage.origin("saliency")
     at = CollectionPaths(params.source.collection)
@@ -82,7 +82,7 @@ def saliency(params: Params, challenge: str, architecture: str) -> None:
     shifts = {method: shift(*(looked[name].maps[method] for name in keys)) for method in METHODS}
     about = {
         "runs": {name: str(key) for name, key in keys.items()},
-        "records": {str(key): RunFolder.of(key).digest() for key in keys.values()},
+        "run_digests": {str(key): RunFolder.of(key).digest() for key in keys.values()},
         "weights": {name: sha256_of(RunFolder.of(key).weights) for name, key in keys.items()},
         "split": labelled.digest(data),
         "settings": {**inputs, "objects": len(chosen), "steps": faithfulness.STEPS, "blur": faithfulness.BLUR},
@@ -128,7 +128,7 @@ def _inputs(keys: Mapping[str, RunKey]) -> dict[str, Any]:
         for key in keys.values()
     )
     if theta != tuned:
-        raise RecordError(
+        raise RunError(
             f"{keys['imagenet']} was trained on {theta}, but {keys['tuned']} on {tuned}: their maps cannot be "
             "compared; train both again with the present parameters (dvc repro)"
         )

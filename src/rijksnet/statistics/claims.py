@@ -109,7 +109,7 @@ def judge(claims: Sequence[Claim], runs: Mapping[RunKey, RunResult]) -> list[Ver
     """A verdict on each claim.
 
     Raises:
-        RecordError: two runs of one claim were tested on different objects.
+        RunError: two runs of one claim were tested on different objects.
     """
     correct = {key: runs[key].correct() for claim in claims for key in (claim.better, claim.baseline) if key in runs}
     tests = {

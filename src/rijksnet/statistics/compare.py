@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.rendering.grid import p_value
 from rijksnet.runs.folder import RunFolder
@@ -75,22 +75,20 @@ class Comparison:
 
 
 def find(name: str, root: Path) -> RunResult:
-    """The run that a person names: by its key, or by the folder of its record.
+    """The run that a person names: by its key, or by its folder.
 
     Raises:
-        RecordError: there is no such run; says which are near.
+        RunError: there is no such run; says which are near.
     """
     for folder in (Path(name), root / name):
         if RunFolder(folder).run.is_file():
             return load_run(folder)
     known = [path.parent.relative_to(root).as_posix() for path in sorted(root.glob("*/*/*/*/run.json"))]
     if not known:
-        raise RecordError(
-            f"there is no complete record under {root}: make the runs (dvc repro) or fetch them (dvc pull)"
-        )
+        raise RunError(f"there is no complete run under {root}: make the runs (dvc repro) or fetch them (dvc pull)")
     near = get_close_matches(name.removeprefix(f"{root}/"), known, n=5, cutoff=0)
-    raise RecordError(
-        f"{name!r} is neither the key of a complete run nor the folder of its record; the nearest of the {len(known)} "
+    raise RunError(
+        f"{name!r} is neither the key of a complete run nor its folder; the nearest of the {len(known)} "
         "there are:\n" + "\n".join(f"  {key}" for key in near)
     )
 
@@ -102,10 +100,10 @@ def compare(a: RunResult, b: RunResult, others: Mapping[RunKey, RunResult] | Non
         others: runs among which those of further seeds are looked for; what is not one is ignored.
 
     Raises:
-        RecordError: the two do not answer the same question about the same test images.
+        RunError: the two do not answer the same question about the same test images.
     """
     if (a.key.collection, a.key.challenge) != (b.key.collection, b.key.challenge):
-        raise RecordError(
+        raise RunError(
             f"{a.key} and {b.key} do not compare: the first is on {_question(a.key)}, the second on "
             f"{_question(b.key)}; name two runs of one collection and challenge"
         )
@@ -181,7 +179,7 @@ def _check_same_labels(a: RunResult, b: RunResult) -> None:
         for run, predictions in ((run, run.predictions(TEST)) for run in (a, b))
     )
     if different := int((labels_a != labels_b.reindex(labels_a.index)).sum()):
-        raise RecordError(
+        raise RunError(
             f"{a.key} and {b.key} do not compare: {different} of their {len(labels_a)} test images have different "
             "labels; train both again from the present split (dvc repro)"
         )

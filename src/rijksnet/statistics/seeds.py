@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.statistics.significance import CONFIDENCE, paired_test, standard_error
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def spreads(runs: Mapping[RunKey, RunResult]) -> list[SeedSpread]:
     """The spread of every run that was made with at least two seeds, in the order in which `runs` first has them.
 
     Raises:
-        RecordError: one of its seeds was made from another split.
+        RunError: one of its seeds was made from another split.
     """
     return [_spread([runs[key] for key in keys]) for keys in _by_seed(runs).values() if len(keys) > 1]
 
@@ -78,7 +78,7 @@ def differences(claims: Sequence[Claim], runs: Mapping[RunKey, RunResult]) -> li
     The seeds that the claim's own keys name do not matter: any seed that both have counts.
 
     Raises:
-        RecordError: the two runs of a seed were tested on different objects.
+        RunError: the two runs of a seed were tested on different objects.
     """
     seeds_of = {group: [key.seed for key in keys] for group, keys in _by_seed(runs).items()}
     found = []
@@ -128,7 +128,7 @@ def _seedless(key: RunKey) -> RunKey:
 def _spread(runs: Sequence[RunResult]) -> SeedSpread:
     for run in runs[1:]:
         if run.split_digest != runs[0].split_digest:
-            raise RecordError(
+            raise RunError(
                 f"{runs[0].key} and {run.key} were made from different splits ({runs[0].split_digest[:12]}, "
                 f"{run.split_digest[:12]}): seeds compare on one; train both again from the present split (dvc repro)"
             )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def paired_test(correct_a: pd.Series[bool], correct_b: pd.Series[bool], seed: in
         seed: of the bootstrap's resampling.
 
     Raises:
-        RecordError: the two do not cover the same images, one lists an image twice, or there is none.
+        RunError: the two do not cover the same images, one lists an image twice, or there is none.
     """
     _check_same_images(correct_a, correct_b)
     a = correct_a.to_numpy(dtype=bool)
@@ -151,12 +151,12 @@ def bootstrap_interval(gains: Counts, images: Counts, seed: int = 0) -> tuple[fl
 def _check_same_images(a: pd.Series[bool], b: pd.Series[bool]) -> None:
     for correct in (a, b):
         if correct.empty:
-            raise RecordError(f"run {correct.name} has no test object: nothing can be tested; train the run again")
+            raise RunError(f"run {correct.name} has no test object: nothing can be tested; train the run again")
         if twice := int(correct.index.duplicated().sum()):
-            raise RecordError(f"run {correct.name} predicts {twice} images more than once; train the run again")
+            raise RunError(f"run {correct.name} predicts {twice} images more than once; train the run again")
     only_a, only_b = len(a.index.difference(b.index)), len(b.index.difference(a.index))
     if only_a or only_b:
-        raise RecordError(
+        raise RunError(
             f"runs {a.name} and {b.name} were not tested on the same objects: {only_a} images only in the first, "
             f"{only_b} only in the second, {len(a) - only_a} in both; a paired test needs one split, so train both "
             "runs again from the present split (dvc repro)"

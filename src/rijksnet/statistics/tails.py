@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.protocol import TRAIN
 from rijksnet.statistics.bands import BANDS, BandRule
 from rijksnet.statistics.significance import wilson_interval
@@ -42,14 +42,14 @@ def train_counts(split_file: Path, classes: Sequence[str]) -> npt.NDArray[np.int
     """Training images of each class, int64 (Q,), in a split file (splits/<challenge>.parquet); 0 where it has none.
 
     Raises:
-        RecordError: there is no such file.
+        RunError: there is no such file.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     if not split_file.is_file():
-        raise RecordError(f"{split_file} is not a file: split the collection again (dvc repro, or dvc checkout)")
+        raise RunError(f"{split_file} is not a file: split the collection again (dvc repro, or dvc checkout)")
     table = pq.read_table(split_file, columns=["label", "split"])
     training = table.filter(pc.equal(table["split"].cast(pa.string()), TRAIN))
     counts = {

@@ -1,11 +1,11 @@
-"""What was made of what: the files of dvc.lock, and the records that start from each other's weights."""
+"""What was made of what: the files of dvc.lock, and the runs that start from each other's weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.paths import CODE
 from rijksnet.runs import lineage
 from rijksnet.runs.folder import RunFolder
@@ -28,7 +28,7 @@ class Graph:
         """Of the project in the working directory.
 
         Raises:
-            RecordError: dvc.lock does not read.
+            RunError: dvc.lock does not read.
         """
         return cls(lineage.stages())
 
@@ -62,13 +62,13 @@ def is_code(path: str) -> bool:
     return holds(CODE.as_posix(), path) or holds("src", path)
 
 
-def records() -> dict[str, Run]:
-    """The complete records here, by their keys; what does not read is left out."""
+def runs_here() -> dict[str, Run]:
+    """The complete runs here, by their keys; what does not read is left out."""
     found = {}
     for at in RunFolder.complete_in():
         try:
             run = at.read(verify=False)
-        except RecordError:
+        except RunError:
             continue
         found[str(run.key)] = run
     return found

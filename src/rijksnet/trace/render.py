@@ -15,7 +15,7 @@ from rijksnet.paths import PINS, RUNS
 from rijksnet.publishing import publish
 from rijksnet.runs import lineage
 from rijksnet.runs.folder import RunFolder
-from rijksnet.trace.graph import holds, is_code, records
+from rijksnet.trace.graph import holds, is_code, runs_here
 from rijksnet.tracking.pins import weights_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def render(graph: Graph, asked: Question) -> Group:
 
 
 def _described(graph: Graph, path: str) -> list[str]:
-    """What a path is: of a record what it says of itself, and whether it is what dvc.lock names."""
+    """What a path is: of a run what it says of itself, and whether it is what dvc.lock names."""
     said = []
     written = graph.written(path)
     if written is not None and Path(path).exists():
@@ -54,11 +54,11 @@ def _described(graph: Graph, path: str) -> list[str]:
         )
     at = RunFolder(Path(path))
     if at.run.is_file():
-        said += _of_record(at)
+        said += _of_run(at)
     return said
 
 
-def _of_record(at: RunFolder) -> list[str]:
+def _of_run(at: RunFolder) -> list[str]:
     run = at.read(verify=True)
     test = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]
     came = run.lineage
@@ -76,7 +76,7 @@ def _of_record(at: RunFolder) -> list[str]:
     weights = weights_of(run)
     if weights:
         pins = [pin.as_posix() for pin in sorted(PINS.glob("*.json")) if weights in pin.read_text(encoding="utf-8")]
-        starts = [key for key, other in records().items() if other.digests["initial_weights"] == weights]
+        starts = [key for key, other in runs_here().items() if other.digests["initial_weights"] == weights]
         said += [f"θ̂ by {', '.join(pins)}"] if pins else []
         said += [f"the start of {', '.join(starts)}"] if starts else []
     return said

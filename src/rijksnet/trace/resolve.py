@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.models.promotion import PROMOTION
 from rijksnet.paths import RUNS, CollectionPaths
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import base_challenge
-from rijksnet.trace.graph import records
+from rijksnet.trace.graph import runs_here
 from rijksnet.tracking import address, registry, stores
 from rijksnet.tracking.pins import weights_of
 
@@ -45,14 +45,14 @@ class Question:
 def resolve(params: Params, graph: Graph, what: str) -> Question:
     """
     Raises:
-        RecordError: it is nothing that is known here; says what may be asked for, and what is near.
+        RunError: it is nothing that is known here; says what may be asked for, and what is near.
     """
     for how in (_cell, _prediction, _version, _run, _path, _sha256, _md5, _mlflow_run):
         found = how(params, graph, what)
         if found is not None:
             return found
-    near = get_close_matches(what, [*graph.paths(), *records()], n=5)
-    raise RecordError(f"{what!r} is not known here. Ask for {ACCEPTED}" + (f"; near are {near}" if near else ""))
+    near = get_close_matches(what, [*graph.paths(), *runs_here()], n=5)
+    raise RunError(f"{what!r} is not known here. Ask for {ACCEPTED}" + (f"; near are {near}" if near else ""))
 
 
 def _cell(params: Params, graph: Graph, what: str) -> Question | None:
@@ -61,17 +61,17 @@ def _cell(params: Params, graph: Graph, what: str) -> Question | None:
         return None
     file = Path(asked["file"])
     if not file.is_file():
-        raise RecordError(f"{file} is not there: `dvc repro report` makes the tables")
+        raise RunError(f"{file} is not there: `dvc repro report` makes the tables")
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     names = asked["row"].split(",")
     fitting = [row for row in rows if list(row.values())[: len(names)] == names]
     if len(fitting) != 1:
         first = [",".join(list(row.values())[:2]) for row in rows]
-        raise RecordError(f"{len(fitting)} rows of {file} begin with {asked['row']!r}; they begin with {first}")
+        raise RunError(f"{len(fitting)} rows of {file} begin with {asked['row']!r}; they begin with {first}")
     (row,) = fitting
     if asked["column"] not in row:
-        raise RecordError(f"{file} has no column {asked['column']!r}; it has {list(row)}")
+        raise RunError(f"{file} has no column {asked['column']!r}; it has {list(row)}")
     runs = {name.removesuffix("run"): row[name] for name in row if name.endswith("run") and row[name]}
     of = [key for prefix, key in runs.items() if prefix and asked["column"].startswith(prefix)] or list(runs.values())
     about = [f"{asked['column']} of {asked['row']} in {file}: {row[asked['column']]}", f"measured by {', '.join(of)}"]
@@ -89,7 +89,7 @@ def _prediction(params: Params, graph: Graph, what: str) -> Question | None:
     if not found:
         known = pq.read_table(at.predictions, columns=["object_id"])["object_id"].to_pylist()
         near = get_close_matches(wanted, known, n=5, cutoff=0.0)
-        raise RecordError(f"{at.root} answered for no object or image {wanted!r}; near are {near}")
+        raise RunError(f"{at.root} answered for no object or image {wanted!r}; near are {near}")
     about = []
     for row in found:
         answers = np.array(row["probabilities"])
@@ -122,9 +122,9 @@ def _version(params: Params, graph: Graph, what: str) -> Question | None:
     about = [f"version {version.version} of {name}: {version.tags.get('run_key')}, weights {identity[:12]}…"]
     if PROMOTION in version.tags:
         about.append(f"promoted: {version.tags[PROMOTION]}")
-    here = [key for key, run in records().items() if identity and weights_of(run) == identity]
+    here = [key for key, run in runs_here().items() if identity and weights_of(run) == identity]
     if not here:
-        about.append(f"no record here has these weights; MLflow's run {version.run_id} has a copy of the record")
+        about.append(f"no run here has these weights; MLflow's run {version.run_id} has a copy of its files")
     return Question(about, [(RUNS / key).as_posix() for key in here])
 
 
@@ -143,11 +143,11 @@ def _path(params: Params, graph: Graph, what: str) -> Question | None:
 
 
 def _sha256(params: Params, graph: Graph, what: str) -> Question | None:
-    """Weights, or a record by its digest."""
+    """Weights, or a run by its digest."""
     if not re.fullmatch(r"[0-9a-f]{64}", what):
         return None
     found, about = [], []
-    for key, run in records().items():
+    for key, run in runs_here().items():
         at = RUNS / key
         if weights_of(run) == what or RunFolder(at).digest() == what:
             found.append(at.as_posix())
@@ -193,10 +193,10 @@ def _mlflow_run(params: Params, graph: Graph, what: str) -> Question | None:
     tags = run.data.tags
     at = RunFolder(RUNS / tags.get("run_key", "-"))
     about = [f"MLflow's run {what} of {tags.get('run_key')}, commit {tags.get('git_commit', 'not known')}"]
-    if at.run.is_file() and at.digest() == tags.get("record_digest"):
+    if at.run.is_file() and at.digest() == tags.get("run_digest"):
         return Question(about, [at.root.as_posix()])
     about.append(
-        "the record that it shows is not here as it was: "
+        "the run that it shows is not here as it was: "
         + ("it was made again since" if at.run.is_file() else "it is gone")
     )
     about += [f"{name}: {value}" for name, value in sorted(tags.items()) if name.startswith("dvc.dep.data")]

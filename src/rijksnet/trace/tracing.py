@@ -18,7 +18,7 @@ def trace(params: Params, what: str) -> Group:
     """The origin of something, and what came of it, for a rich console.
 
     Raises:
-        RecordError: it is nothing that is known here; says what may be asked for, and what is near.
+        RunError: it is nothing that is known here; says what may be asked for, and what is near.
     """
     graph = Graph.read()
     return render(graph, resolve(params, graph, what))

@@ -44,7 +44,7 @@ def lacking(store: Store, run_id: str, wanted: Mapping[str, Path]) -> set[str]:
     """Of artifacts that should be copies of files here, those that are not there, or not in their size."""
     folders = {path.rpartition("/")[0] for path in wanted}
     held = {one.path: one.file_size for folder in folders for one in store.client.list_artifacts(run_id, folder)}
-    # what a damaged record lacks is amiss too: it is for its reader to refuse, and no fault of the store
+    # what a damaged run lacks is amiss too: it is for its reader to refuse, and no fault of the store
     return {path for path, file in wanted.items() if not file.is_file() or held.get(path) != file.stat().st_size}
 
 

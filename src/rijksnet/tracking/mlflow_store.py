@@ -1,7 +1,7 @@
-"""The tracking store: the one module through which records become MLflow runs.
+"""The tracking store: the one module through which run folders become MLflow runs.
 
-Runs are identified by the digest of their record, so that publishing twice adds nothing. Metrics keep the times they
-were measured at, which makes writing them again harmless: the store keeps one value per key, step and time.
+Runs are identified by the digest of their `run.json`, so that publishing twice adds nothing. Metrics keep the times
+they were measured at, which makes writing them again harmless: the store keeps one value per key, step and time.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def find(store: Store, of: Live | Run, tag: str, value: str) -> list[Any]:
 
 
 def complete_runs(store: Store, of: Iterable[Run]) -> dict[str, Any]:
-    """The complete runs of these records' experiments, by the digests of the records that they show."""
+    """MLflow's complete runs of these runs' experiments, by the digests of what they show."""
     names = sorted({experiment_name(run.key, run.params.get("split_rule", "paper")) for run in of})
     experiments = [experiment for name in names if (experiment := store.standing(name))]
     found = [run for one in experiments for run in reversed(store.runs(one, "tags.status = 'completed'"))]
-    return {run.data.tags["record_digest"]: run for run in found if "record_digest" in run.data.tags}
+    return {run.data.tags["run_digest"]: run for run in found if "run_digest" in run.data.tags}
 
 
 # --- while a run trains -----------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def log_epochs(store: Store, run_id: str, epochs: Iterable[Epoch]) -> None:
 
 
 def end_live(store: Store, run_id: str, ended_well: bool) -> None:
-    """Mark the run as finished, its record still to be published, or as failed."""
+    """Mark the run as finished, its folder still to be published, or as failed."""
     store.client.set_terminated(run_id, "FINISHED" if ended_well else "FAILED")
     store.client.set_tag(run_id, "status", "trained" if ended_well else "interrupted")
 
@@ -91,7 +91,7 @@ def end_live(store: Store, run_id: str, ended_well: bool) -> None:
 
 @dataclass(frozen=True)
 class RunState:
-    """How the store shows a record."""
+    """How the store shows a run."""
 
     run_id: str | None  #: None: no complete run does
     amiss: list[str]  #: the artifacts that it lacks, or holds otherwise
@@ -102,18 +102,18 @@ class RunState:
 
 
 def look(store: Store, at: RunFolder, run: Run, complete: Mapping[str, Any], thorough: bool = False) -> RunState:
-    """Whether the store shows a record as it claims to: artifacts can be lost while their run stays.
+    """Whether the store shows a run as it claims to: artifacts can be lost while their run stays.
 
     Args:
         complete: what `complete_runs` says.
-        thorough: look at the bytes of all its artifacts, pictures and the model's code too, not only whether the record
+        thorough: look at the bytes of all its artifacts, pictures and the model's code too, not only whether the run
             and the weights are there in their size.
     """
     found = complete.get(at.digest())
     if found is None:
         return RunState(None, [])
     run_id = found.info.run_id
-    wanted = {f"record/{name}": at.root / name for name in _recorded(at, run)}
+    wanted = {f"run/{name}": at.root / name for name in _files_of(at, run)}
     if at.weights.name in run.files:
         wanted[MODEL_WEIGHTS] = at.weights
     amiss = artifacts.lacking(store, run_id, wanted)
@@ -129,11 +129,11 @@ def publish(
     pictures: Pictures,
     folder: Path,
 ) -> tuple[str, Outcome]:
-    """Make the store show a record, whole: parameters, metrics, lineage, data, artifacts and the model.
+    """Make the store show a run, whole: parameters, metrics, lineage, data, artifacts and the model.
 
     Args:
         shown: how it does so far.
-        lineage: what dvc.lock says of the stage that made the record, if one did.
+        lineage: what dvc.lock says of the stage that made the run, if one did.
         pictures: writes artifacts of the run into a folder.
         folder: an empty folder to build artifacts in.
 
@@ -145,12 +145,12 @@ def publish(
         if shown.amiss:
             _log_artifacts(store, shown.run_id, at, run, pictures, folder)
         return shown.run_id, "mended" if shown.amiss else "present"
-    streamed = find(store, run, "run_key_live", _live_name(run)) + find(store, run, "record_digest", digest)
+    streamed = find(store, run, "run_key_live", _live_name(run)) + find(store, run, "run_digest", digest)
     if streamed:
         run_id = str(streamed[0].info.run_id)
-        store.client.set_tag(run_id, "record_digest", digest)
+        store.client.set_tag(run_id, "run_digest", digest)
     else:
-        tags = _key_tags(run.key) | {"status": "started", "record_digest": digest}
+        tags = _key_tags(run.key) | {"status": "started", "run_digest": digest}
         made = store.client.create_run(
             experiment_of(store, run), run.started_ms, tags, run_name(run.key, run.experiment)
         )
@@ -168,12 +168,12 @@ def publish(
 
 def _log_artifacts(store: Store, run_id: str, at: RunFolder, run: Run, pictures: Pictures, folder: Path) -> None:
     pictures(at, run, folder)
-    _copy_record(at, run, folder / "record")
+    _copy_run(at, run, folder / "run")
     artifacts.write(store, run_id, folder)
 
 
 def tell_current(store: Store, shown: Mapping[str, Run], experiment: str) -> None:
-    """Tag runs with `current`: `yes` for those that show the records as they are now, `no` for others of their keys.
+    """Tag runs with `current`: `yes` for those that show runs as they are now, `no` for others of their keys.
 
     A run that was trained again stands beside the one that it replaces, under the same name. What an experiment of
     DVC's makes is not current, and replaces nothing, until the experiment is applied and published.
@@ -247,14 +247,14 @@ def _description(run: Run, measured: dict[str, Any]) -> str:
     )
 
 
-def _copy_record(at: RunFolder, run: Run, folder: Path) -> None:
-    """All of a record but its weights, which the model holds."""
+def _copy_run(at: RunFolder, run: Run, folder: Path) -> None:
+    """All of a run but its weights, which the model holds."""
     folder.mkdir()
-    for name in _recorded(at, run):
+    for name in _files_of(at, run):
         shutil.copyfile(at.root / name, folder / name)
 
 
-def _recorded(at: RunFolder, run: Run) -> set[str]:
+def _files_of(at: RunFolder, run: Run) -> set[str]:
     return {at.run.name, *run.files} - {at.weights.name}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rijksnet import paths
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import replacing
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import RunKey
@@ -37,11 +37,11 @@ class SourceModel:
         return f"rijksnet-{self.collection}-{self.challenge}-{self.architecture}"
 
     def own(self, seed: int) -> Run | None:
-        """The pipeline's own run, whose weights θ̂ are unless a person chose others; None where it left no record."""
+        """The pipeline's own run, whose weights θ̂ are unless a person chose others; None where it left no run."""
         key = RunKey(self.collection, self.challenge, self.architecture, "fine_tuning", "imagenet", seed)
         try:
             return RunFolder.of(key).read(verify=False)
-        except RecordError:
+        except RunError:
             return None
 
 

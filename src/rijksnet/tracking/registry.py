@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import address
@@ -96,7 +96,7 @@ def find(store: Store, reference: Reference | None) -> Any | None:
 def register(
     store: Store, at: RunFolder, run: Run, run_id: str, card: str, model: SourceModel | None = None
 ) -> tuple[str, bool]:
-    """Make a record's weights a version of its model; a second time, the version is found by the weights' identity.
+    """Make a run's weights a version of its model; a second time, the version is found by the weights' identity.
 
     Where the version's run is gone, another version takes its place, and the alias if it had that.
 
@@ -128,7 +128,7 @@ def register(
     tags = {
         "weights_sha256": identity,
         "run_key": str(run.key),
-        "record_digest": at.digest(),
+        "run_digest": at.digest(),
         "split_digest": run.digests["split"],
         "settings": json.dumps(settings_of(run), sort_keys=True),
         "test_accuracy": f"{accuracy:.4f}",
@@ -233,11 +233,11 @@ def pin_of(choice: Champion, model: SourceModel) -> Pin:
 
 
 def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], Store]) -> str:
-    """Copy the pinned weights to `out`: from a record here that holds them, else from the registry.
+    """Copy the pinned weights to `out`: from a run here that holds them, else from the registry.
 
     Args:
         name: of the registered model.
-        open_registry: gives the store; called only if no record holds the weights.
+        open_registry: gives the store; called only if no run holds the weights.
 
     Returns:
         Where they were found.
@@ -261,16 +261,16 @@ def fetch_weights(pin: Pin, name: str, out: Path, open_registry: Callable[[], St
                 shutil.copyfile(file, partial)
             return f"version {version.version} of {name}"
     raise TrackingError(
-        f"{pin.file} names weights {pin.weights_sha256[:12]}…, which neither a record here nor the registry holds: "
+        f"{pin.file} names weights {pin.weights_sha256[:12]}…, which neither a run here nor the registry holds: "
         f"`dvc pull` them, or move the alias to a version that is there: `rijksnet promote {name} VERSION`"
     )
 
 
 def _claims(at: RunFolder) -> str:
-    """The identity of a record's weights as it says itself; empty: none, or it does not read."""
+    """The identity of a run's weights as it says itself; empty: none, or it does not read."""
     try:
         return weights_of(at.read(verify=False))
-    except RecordError:
+    except RunError:
         return ""
 
 

@@ -164,9 +164,7 @@ class Store:
             at = address.without_password(self.uri)
             if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
                 raise TrackingError(f"{what}: {at} does not have it ({said(error)})") from error
-            goes_on = (
-                "Nothing is lost: `rijksnet publish` goes on from the records once it answers" if self.is_own else ""
-            )
+            goes_on = "Nothing is lost: `rijksnet publish` goes on from the runs once it answers" if self.is_own else ""
             raise TrackingError(
                 f"{what}: the tracking store {at} failed ({said(error)}). {goes_on}".rstrip()
             ) from error

@@ -20,7 +20,7 @@ VIEW = "mlflow.sharedViewState."
 DESCRIPTION = "mlflow.note.content"
 KIND = "mlflow.experimentKind"
 
-#: Tag of a run: `yes` if it shows a record as it is now, `no` if that was made again since.
+#: Tag of a run: `yes` if it shows a run as it is now, `no` if that was made again since.
 CURRENT = "current"
 
 #: What makes a run, and what it scores: the columns, in the order of reading, with their widths in px.

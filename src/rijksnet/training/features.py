@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rijksnet.errors import RecordError, WeightsError
+from rijksnet.errors import RunError, WeightsError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
@@ -54,15 +54,15 @@ def read_description(folder: Path, weights: Path) -> Description:
         weights: the file that the features are to come from.
 
     Raises:
-        RecordError: the folder is absent or not complete.
+        RunError: the folder is absent or not complete.
         WeightsError: its features come from other weights.
     """
     file = folder / DESCRIPTION
     if not file.is_file():
-        raise RecordError(f"{folder} holds no complete features: run `rijksnet features`, or `dvc repro`, first")
+        raise RunError(f"{folder} holds no complete features: run `rijksnet features`, or `dvc repro`, first")
     content = json.loads(file.read_text(encoding="utf-8"))
     if {field.name for field in fields(Description)} != set(content):
-        raise RecordError(f"{file} is another version's: extract the features again with `rijksnet features`")
+        raise RunError(f"{file} is another version's: extract the features again with `rijksnet features`")
     description = Description(**{**content, "design": Design.from_dict(content["design"])})
     if description.weights != (there := sha256_of(weights)):
         raise WeightsError(

@@ -52,7 +52,7 @@ READ_AT_ONCE = 2**28
 
 @dataclass(frozen=True)
 class Task:
-    """One challenge that a model learns, and the record that it leaves."""
+    """One challenge that a model learns, and the run folder that it leaves."""
 
     key: RunKey
     data: LabelledSplits
@@ -95,7 +95,7 @@ class Job:
 
 
 def carry_out(params: Params, job: Job) -> None:
-    """Train, test and leave a record for each task; an interrupted run goes on where its last checkpoint stands."""
+    """Train, test and leave a run folder for each task; an interrupted run goes on where its last checkpoint stands."""
     origin = lineage.origin()
     computed = compute.choose(params.training)
     job.model.to(computed.device)

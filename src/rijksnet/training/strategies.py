@@ -11,7 +11,7 @@ from torch import nn
 
 from rijksnet import protocol
 from rijksnet.data import labelled
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.batch_norm import set_momentum
@@ -46,19 +46,19 @@ def softmax_job(
 
     Args:
         features: their folder, in place of the pipeline's own.
-        at: where the record goes, in place of the key's own place.
+        at: where the run folder goes, in place of the key's own place.
     """
     folder, file = features or key.features, key.initial_weights
     description, normalisation = read_description(folder, file), protocol.normalisation(params.training, key.strategy)
     if description.normalisation != normalisation:
-        raise RecordError(
+        raise RunError(
             f"the features in {folder} are of inputs normalised as {description.normalisation!r}, but "
             f"training.normalisation asks for {normalisation!r}: extract them again with `rijksnet features`"
         )
     backbone, header = weights.read(file)
     asked = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
     if description.design != asked:
-        raise RecordError(
+        raise RunError(
             f"the features in {folder} are of the network {description.design}, but training.batch_norm.constants asks "
             f"for {asked}: extract them again with `rijksnet features`"
         )
@@ -108,7 +108,7 @@ def network_job(
 
     Args:
         recipe: in place of that of the keys' strategy.
-        at: where the record goes, in place of the key's own place.
+        at: where the run folder goes, in place of the key's own place.
     """
     from rijksnet.networks.architectures import (
         Network,

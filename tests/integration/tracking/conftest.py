@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from helpers import KEY, write_record
+from helpers import KEY, write_run
 from rijksnet.params import Params, Tracking, load
 from rijksnet.publishing import publish
 from rijksnet.runs.folder import Run, RunFolder
@@ -71,12 +71,12 @@ def store(params: Params) -> Store:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Published:
-    """One record, published with all that belongs to it; not to be changed."""
+    """One run, published with all that belongs to it; not to be changed."""
     folder = tmp_path_factory.mktemp("published")
     make_project(folder, blank_store)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        at = write_record()
+        at = write_run()
         write_lock()
         params = load(Path("params.yaml"))
         publish.publish(params)

@@ -1,7 +1,6 @@
 """The stage that looks at the outside world: pins follow the alias `champion`."""
 
 from __future__ import annotations
-from helpers import COLLECTION
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from helpers import KEY, write_record
+from helpers import COLLECTION, KEY, write_run
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
@@ -31,9 +30,9 @@ def at_uri(params: Params, uri: str) -> Params:
 
 @pytest.fixture
 def two_versions(store: Store, params: Params, only_weights: None) -> list[RunFolder]:
-    records = [write_record(replace(KEY, seed=n), seed=n) for n in range(2)]
+    runs = [write_run(replace(KEY, seed=n), seed=n) for n in range(2)]
     publish.publish(params)
-    return records
+    return runs
 
 
 def promoted(store: Store, number: str) -> None:

@@ -14,9 +14,9 @@ import pytest
 import timm
 from PIL import Image
 
-from helpers import CLASSES, COLLECTION, INPUT_SIZE, KEY, write_record
+from helpers import CLASSES, COLLECTION, INPUT_SIZE, KEY, write_run
 from rijksnet.data.decode import decode
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.models import export
 from rijksnet.params import Params
 from rijksnet.publishing import publish
@@ -33,7 +33,7 @@ OUT = Path("out")
 
 @pytest.mark.parametrize("what", [MODEL, f"{MODEL}/1", f"models:/{MODEL}@champion", str(KEY), f"runs/{KEY}"])
 def test_it_is_loaded_by_timm(params: Params, what: str) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     champions.champions(params)
     if what != str(KEY) and not what.startswith("runs/"):
@@ -49,38 +49,38 @@ def test_it_is_loaded_by_timm(params: Params, what: str) -> None:
 
 
 def test_a_folder_that_is_there_is_left_alone(params: Params) -> None:
-    write_record()
+    write_run()
     OUT.mkdir()
-    with pytest.raises(RecordError, match="out is there already"):
+    with pytest.raises(RunError, match="out is there already"):
         export.export(params, str(KEY), OUT, "timm")
 
 
 def test_what_is_no_model_is_told(params: Params, store: Store) -> None:
     with pytest.raises(TrackingError, match="'nobody' is neither a run here nor a registered model"):
         export.export(params, "nobody", OUT, "timm")
-    write_record()
+    write_run()
     publish.publish(params)
     with pytest.raises(TrackingError, match=r"with such a version.*\['1'\]"):
         export.export(params, f"{MODEL}/7", OUT, "timm")
 
 
 def test_other_weights_than_the_run_s_are_refused(params: Params) -> None:
-    at = write_record()
-    shutil.copyfile(write_record(replace(KEY, seed=1), seed=1).weights, at.weights)
-    with pytest.raises(RecordError, match=r"is not what the run .* wrote: its card would be another network's"):
+    at = write_run()
+    shutil.copyfile(write_run(replace(KEY, seed=1), seed=1).weights, at.weights)
+    with pytest.raises(RunError, match=r"is not what the run .* wrote: its card would be another network's"):
         export.export(params, str(KEY), OUT, "timm")
     assert not OUT.exists()
 
 
 def test_a_forest_leaves_no_network(params: Params) -> None:
-    at = write_record(RunKey(COLLECTION, "type", "test_resnet", "random_forest", "imagenet"))
+    at = write_run(RunKey(COLLECTION, "type", "test_resnet", "random_forest", "imagenet"))
     at.weights.unlink()
-    with pytest.raises(RecordError, match="a random_forest leaves no network to export"):
+    with pytest.raises(RunError, match="a random_forest leaves no network to export"):
         export.export(params, str(replace(KEY, strategy="random_forest")), OUT, "timm")
 
 
 def test_every_version_has_a_card(params: Params, store: Store) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     card = registry.versions(store, MODEL)[0].description
     for part in (
@@ -96,7 +96,7 @@ def test_every_version_has_a_card(params: Params, store: Store) -> None:
 
 def test_an_onnx_runtime_gives_the_same_answers(params: Params) -> None:
     session_of = pytest.importorskip("onnxruntime").InferenceSession
-    at = write_record()
+    at = write_run()
     export.export(params, str(KEY), OUT, "onnx")
     assert sorted(file.name for file in OUT.iterdir()) == ["README.md", "model.onnx"]
     session = session_of(OUT / "model.onnx")

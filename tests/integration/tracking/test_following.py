@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from helpers import KEY, PARAMS, STARTED_MS, epochs, write_record
+from helpers import KEY, PARAMS, STARTED_MS, epochs, write_run
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.publishing import publish
@@ -57,7 +57,7 @@ def measured(n: int) -> list[tuple[int, int, float]]:
 TRAINING = """
 import time
 from pathlib import Path
-from rijksnet.tracking.live import Live, followed
+from rijksnet.runs.live import Live, followed
 with followed(Live.read(Path("live.json")), Path("live.json"), after_s=0) as follower:
     follower.epoch_ended()
     time.sleep(600)
@@ -87,7 +87,7 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
         wait_for(lambda: epochs_shown(store) == measured(3))
         resumed = shown(store)
         train_to(4, follower.epoch_ended)  # the last epoch ends just before the training does
-        write_record(n_epochs=4)
+        write_run(n_epochs=4)
     assert (resumed.info.run_id, resumed.info.status) == (streamed.info.run_id, "RUNNING")
     assert resumed.data.tags["status"] == "started"
     assert epochs_shown(store) == measured(4)

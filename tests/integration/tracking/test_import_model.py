@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from helpers import KEY, write_record
+from helpers import KEY, write_run
 from rijksnet.errors import ParamsError, TrackingError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
@@ -45,7 +45,7 @@ def lender(params: Params, uri: str) -> Params:
 def theirs(params: Params, server: str) -> dict[str, Any]:
     """A champion in a server's registry: its addresses there, and the identity of its weights."""
     at_server = lender(params, server)
-    at = write_record(LENT)
+    at = write_run(LENT)
     publish.publish(at_server)
     champions.champions(at_server)
     version = registry.champion(stores.open_store(at_server.tracking), MODEL)
@@ -133,7 +133,7 @@ def test_a_store_that_is_not_there_is_not_made(params: Params, tmp_path: Path) -
 
 
 def test_a_local_store_will_do(params: Params, tmp_path: Path) -> None:
-    at = write_record(LENT)
+    at = write_run(LENT)
     own = lender(params, "sqlite:///mlflow.db")
     publish.publish(own)
     champions.champions(own)

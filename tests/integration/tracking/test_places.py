@@ -20,13 +20,14 @@ import pytest
 from mlflow import MlflowClient
 from moto.server import ThreadedMotoServer
 
-from helpers import COLLECTION, KEY, write_record
+from helpers import COLLECTION, KEY, write_run
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params, Tracking, load
 from rijksnet.paths import PUBLISHED, REGISTERED
 from rijksnet.publishing import check, publish
+from rijksnet.runs.findings import FindingPaths
 from rijksnet.runs.folder import Run, RunFolder
 from rijksnet.runs.key import RunKey
 from rijksnet.stages import champions
@@ -101,13 +102,13 @@ def test_a_copy_in_which_dvc_tries_something_has_the_project_s_store(
 
 @pytest.fixture
 def project(params: Params, tmp_path: Path) -> Path:
-    """A folder of its own, with a published record."""
+    """A folder of its own, with a published run."""
     folder = tmp_path / "one"
     folder.mkdir()
     for name in ("params.yaml", "mlflow.db"):
         shutil.move(name, folder / name)
     os.chdir(folder)
-    write_record()
+    write_run()
     publish.publish(params)
     return folder
 
@@ -129,7 +130,7 @@ def test_a_project_that_was_moved_or_copied_keeps_what_it_has(
     assert check.check(params) == []
     store = stores.open_store(params.tracking)
     assert kept_weights(store, new / "fetched") == sha256_of(RunFolder.of(KEY).weights)
-    write_record(OTHER)
+    write_run(OTHER)
     publish.publish(params)
     assert "has moved" not in capsys.readouterr().err
     assert {path for path in project.rglob("*") if path.is_file()} == old  # nothing more went to the old place
@@ -143,7 +144,7 @@ def test_a_project_whose_path_needs_quoting_is_one_like_others(
     folder.mkdir()
     make_project(folder, blank_store)
     os.chdir(folder)
-    write_record()
+    write_run()
     publish.publish(params)
     assert check.check(params) == []
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["mlartifacts", "runs"]
@@ -152,10 +153,10 @@ def test_a_project_whose_path_needs_quoting_is_one_like_others(
 def test_another_place_for_what_is_new_moves_nothing(project: Path, params: Params) -> None:
     elsewhere = params.model_copy(update={"tracking": params.tracking.model_copy(update={"artifacts": "new"})})
     Path("new").mkdir()
-    write_record(OTHER)
+    write_run(OTHER)
     publish.publish(elsewhere)
     assert check.check(elsewhere) == []
-    assert [path.parts[0] for path in sorted(Path().glob("*/*/artifacts/record/run.json"))] == ["mlartifacts", "new"]
+    assert [path.parts[0] for path in sorted(Path().glob("*/*/artifacts/run/run.json"))] == ["mlartifacts", "new"]
 
 
 # --- lost and damaged -------------------------------------------------------------------------------------------------
@@ -168,8 +169,8 @@ def test_lost_artifacts_are_seen_and_brought_back(
     (found,) = check.check(params)
     assert f"{RunFolder.of(KEY).root}: run " in found
     assert found.endswith(
-        "lacks artifacts.json, model/artifacts/weights.safetensors, record/history.csv, record/metrics.json, "
-        "record/predictions.parquet, record/run.json"
+        "lacks artifacts.json, model/artifacts/weights.safetensors, run/history.csv, run/metrics.json, "
+        "run/predictions.parquet, run/run.json"
     )
     publish.publish(params)
     assert "0 runs added, 0 completed, 1 mended, 0 already there; 0 versions registered" in capsys.readouterr().err
@@ -181,7 +182,7 @@ def test_lost_artifacts_are_seen_and_brought_back(
 def test_a_record_that_was_damaged_since_it_was_shown_is_left_out(
     project: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sound = write_record(OTHER)
+    sound = write_run(OTHER)
     publish.publish(params)
     RunFolder.of(KEY).metrics.unlink()
     capsys.readouterr()
@@ -203,7 +204,7 @@ def test_damaged_artifacts_are_seen_by_a_thorough_look(project: Path, params: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["picture.png", "model/artifacts/weights.safetensors", "record/history.csv", "artifacts.json"]
+    "name", ["picture.png", "model/artifacts/weights.safetensors", "run/history.csv", "artifacts.json"]
 )
 def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
     params: Params, monkeypatch: pytest.MonkeyPatch, name: str
@@ -214,7 +215,7 @@ def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
         (folder / "picture.png").write_bytes(b"a picture")
 
     monkeypatch.setattr(publish, "pictures", lambda records: nullcontext(write))
-    write_record()
+    write_run()
     publish.publish(params)
     (run,) = Path("mlartifacts").glob("*/artifacts")
     for how in ("lost", "damaged"):
@@ -226,9 +227,9 @@ def test_every_artifact_that_is_lost_is_seen_by_a_thorough_look(
 
 
 def test_findings_that_is_not_shown_is_told_and_mended(params: Params) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
-    saliency = paths.EvidencePaths(COLLECTION, "type", "test_resnet").saliency
+    saliency = FindingPaths(COLLECTION, "type", "test_resnet").saliency
     saliency.mkdir()
     (saliency / "saliency.json").write_text("{}")
     (saliency / "gallery.png").write_bytes(b"a picture")
@@ -259,7 +260,7 @@ def test_looking_changes_nothing_and_asks_once_for_an_experiment(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(6):
-        write_record(replace(OTHER, seed=seed), seed=seed)
+        write_run(replace(OTHER, seed=seed), seed=seed)
     store = stores.open_store(params.tracking)
     assert len(list(check.unshown(store, params))) == 6
     assert [one.name for one in store.client.search_experiments()] == ["Default"]
@@ -274,8 +275,8 @@ def test_looking_changes_nothing_and_asks_once_for_an_experiment(
 def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
     champions.champions(params)
     store = stores.open_store(params.tracking)
-    write_record(OTHER)
-    write_record(replace(KEY, seed=1), seed=1)
+    write_run(OTHER)
+    write_run(replace(KEY, seed=1), seed=1)
     store.client.delete_registered_model(MODEL)
     known = sha256_of(RunFolder.of(KEY).weights)[:12]
     assert set(check.check(params)) == {
@@ -291,7 +292,7 @@ def test_what_else_is_amiss_is_told(project: Path, params: Params) -> None:
 
 def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> None:
     """As with DVC's cache.type symlink; what they link to keeps its content whatever is made again."""
-    at = write_record()
+    at = write_run()
     cache = tmp_path / "cache"
     cache.mkdir()
     for file in list(at.root.iterdir()):
@@ -300,7 +301,7 @@ def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> No
     before = {file.name: file.read_bytes() for file in cache.iterdir()}
     publish.publish(params)
     assert check.check(params) == []
-    write_record(right=2, seed=3)
+    write_run(right=2, seed=3)
     assert {file.name: file.read_bytes() for file in cache.iterdir()} == before
     assert not at.weights.is_symlink()
 
@@ -311,10 +312,10 @@ def test_records_may_be_links_into_a_cache(params: Params, tmp_path: Path) -> No
 def test_an_experiment_of_dvc_s_moves_no_champion(
     store: Store, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = write_record()
+    own = write_run()
     publish.publish(params)
     champions.champions(params)
-    tried = write_record(seed=1)
+    tried = write_run(seed=1)
     monkeypatch.setenv("DVC_EXP_NAME", "tried-once")
     publish.register(params, REGISTERED)
     champions.champions(params)
@@ -330,10 +331,10 @@ def test_an_experiment_of_dvc_s_moves_no_champion(
 
 def test_an_own_run_that_is_not_registered_yet_is_what_the_target_starts_from(store: Store, params: Params) -> None:
     """The server was away while it was to be registered, and is back."""
-    write_record()
+    write_run()
     publish.publish(params)
     champions.champions(params)
-    again = write_record(seed=1)
+    again = write_run(seed=1)
     champions.champions(params)
     pin = pins.read_pin("type", "test_resnet")
     assert pin == pins.Pin.of_run(again.read(verify=True))
@@ -355,15 +356,15 @@ def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(
 ) -> None:
     def current() -> dict[str, str]:
         experiment = mlflow_store.experiment_of(store, RunFolder.of(KEY).read(verify=True))
-        return {one.data.tags["record_digest"]: one.data.tags["current"] for one in store.runs(experiment, "")}
+        return {one.data.tags["run_digest"]: one.data.tags["current"] for one in store.runs(experiment, "")}
 
-    first = write_record().digest()
+    first = write_run().digest()
     publish.publish(params)
     assert current() == {first: "yes"}
-    second = write_record(right=9).digest()
+    second = write_run(right=9).digest()
     publish.publish(params)
     assert current() == {first: "no", second: "yes"}
-    at = write_record()
+    at = write_run()
     publish.publish(params)
     assert current() == {first: "yes", second: "no"}
     run = json.loads(at.run.read_text())
@@ -386,7 +387,7 @@ def test_a_run_that_was_made_again_is_told_from_the_one_it_replaces(
 def test_without_a_server_the_source_s_own_run_is_what_the_target_starts_from(
     params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    at = write_record()
+    at = write_run()
     away = at_uri(params, f"http://127.0.0.1:{free_port()}")
     publish.register(away, REGISTERED)
     assert json.loads(REGISTERED.read_text()) == {MODEL: sha256_of(at.weights)}
@@ -398,7 +399,7 @@ def test_without_a_server_the_source_s_own_run_is_what_the_target_starts_from(
     told = capsys.readouterr().err
     assert told.count("warning") == 3
     assert f"{MODEL}: this project's own run is θ̂" in told
-    again = write_record(seed=1)  # trained again, and the server still away
+    again = write_run(seed=1)  # trained again, and the server still away
     champions.champions(away)
     assert pins.read_pin("type", "test_resnet") == pins.Pin.of_run(again.read(verify=True))
     publish.publish(params)
@@ -448,7 +449,7 @@ def test_a_server_that_refuses_midway_is_one_message_and_the_next_publication_go
     params: Params, server: str, status: int, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = (replace(one, collection=f"refused-{status}") for one in (KEY, OTHER))  # the server is one for all tests
-    first, second = map(write_record, keys)
+    first, second = map(write_run, keys)
     refused: list[str] = []
 
     def refuse(method: str, path: str) -> int | None:
@@ -464,7 +465,7 @@ def test_a_server_that_refuses_midway_is_one_message_and_the_next_publication_go
             publish.publish(behind)
         assert str(status) in str(caught.value)
         assert str(caught.value).startswith("1 of 2 runs are shown, 1 failed; publishing runs/")
-        assert "`rijksnet publish` goes on from the records once it answers" in str(caught.value)
+        assert "`rijksnet publish` goes on from the runs once it answers" in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
         assert len(json.loads(PUBLISHED.read_text())) == 1
         refused.append("no more")
@@ -503,7 +504,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_artifacts_in_a_bucket(params: Params, bucket: str, tmp_path: Path) -> None:
     in_bucket: Any = params.model_copy(update={"tracking": params.tracking.model_copy(update={"artifacts": bucket})})
-    at = write_record()
+    at = write_run()
     publish.publish(in_bucket)
     assert not [path for path in Path().iterdir() if path.name.startswith(("s3", "mlartifacts"))]
     assert check.check(in_bucket) == []

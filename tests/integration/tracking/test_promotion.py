@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from helpers import KEY, write_record
+from helpers import KEY, write_run
 from rijksnet.cli import results
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
@@ -32,9 +32,9 @@ from stores import MODEL
 @pytest.fixture
 def two_versions(store: Store, params: Params, only_weights: None) -> list[RunFolder]:
     """Version 1, the champion, is right about 7 of 10 images, version 2 about 9."""
-    records = [write_record(replace(KEY, seed=n), seed=n, right=right) for n, right in ((0, 7), (1, 9))]
+    runs = [write_run(replace(KEY, seed=n), seed=n, right=right) for n, right in ((0, 7), (1, 9))]
     publish.publish(params)
-    return records
+    return runs
 
 
 def test_the_command_s_margin_is_that_by_which_a_promotion_in_the_ui_is_judged() -> None:
@@ -139,7 +139,7 @@ def test_a_wide_margin_lets_more_pass(store: Store, params: Params, two_versions
 
 
 def change_record(at: RunFolder, **changes: Any) -> None:
-    """Another record in a record's place, complete like that one."""
+    """Another run in a run's place, complete like that one."""
     run = json.loads(at.run.read_text(encoding="utf-8"))
     at.run.write_text(json.dumps(run | changes), encoding="utf-8")
 
@@ -155,8 +155,8 @@ def change_record(at: RunFolder, **changes: Any) -> None:
 def test_what_does_not_compare_is_refused(
     store: Store, params: Params, only_weights: None, changes: dict[str, Any], why: str
 ) -> None:
-    write_record()
-    other = write_record(replace(KEY, seed=1), seed=1, right=9)
+    write_run()
+    other = write_run(replace(KEY, seed=1), seed=1, right=9)
     change_record(other, **changes)
     publish.publish(params)
     with pytest.raises(TrackingError, match=re.escape(why)):
@@ -165,8 +165,8 @@ def test_what_does_not_compare_is_refused(
 
 
 def test_other_test_objects_are_named(store: Store, params: Params, only_weights: None) -> None:
-    write_record()
-    other = write_record(replace(KEY, seed=1), seed=1, right=9)
+    write_run()
+    other = write_run(replace(KEY, seed=1), seed=1, right=9)
     table = pq.read_table(other.predictions)
     names = [name.replace("test-3", "test-33") for name in table["object_id"].to_pylist()]
     column = table.schema.get_field_index("object_id")
@@ -185,7 +185,7 @@ def test_where_no_record_is_here_the_store_s_copy_is_evidence(
     promotion.promote(params, MODEL, "2", None)
     assert tag(store, "2")["n"] == 10
     store.client.delete_run(registry.versions(store, MODEL)[0].run_id)
-    with pytest.raises(TrackingError, match="the run of version 1 is gone, and no record here is its"):
+    with pytest.raises(TrackingError, match="the run of version 1 is gone, and no run here is its"):
         promotion.promote(params, MODEL, "1", None)
 
 
@@ -214,7 +214,7 @@ def test_a_promotion_in_the_ui_is_judged_by_the_next_look(
     assert tag(store, "2")["instead_of"] == "1"
     promotion.rollback(params, MODEL)
     champions.champions(params)
-    worse = write_record(replace(KEY, seed=2), seed=2, right=1)
+    worse = write_run(replace(KEY, seed=2), seed=2, right=1)
     publish.publish(params)
     store.client.set_registered_model_alias(MODEL, "champion", "3")
     capsys.readouterr()
@@ -250,7 +250,7 @@ def test_a_champion_whose_answers_are_lost_is_followed_too(
 def test_back_in_the_ui_it_is_judged_again_and_rolled_back_to_what_it_replaced(
     store: Store, params: Params, two_versions: list[RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_record(replace(KEY, seed=2), seed=2, right=10)
+    write_run(replace(KEY, seed=2), seed=2, right=10)
     publish.publish(params)
     for version in ("2", "3"):
         promotion.promote(params, MODEL, version, None)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_record
-from rijksnet.errors import RecordError, TrackingError
+from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_run
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import PUBLISHED, REGISTERED
@@ -61,8 +61,8 @@ def test_the_run_is_named_and_timed_as_it_was(published: PublishedRun) -> None:
 
 
 def test_official_splits_have_experiments_of_their_own(store: Store, only_weights: None, params: Params) -> None:
-    at = write_record(split_rule="challenge")
-    ((_, outcome),) = [(one.run_id, one.outcome) for one in publish.publish_records(store, [at])]
+    at = write_run(split_rule="challenge")
+    ((_, outcome),) = [(one.run_id, one.outcome) for one in publish.publish_runs(store, [at])]
     assert outcome == "added"
     assert runs_of(store) == []
     (found,) = store.client.search_runs([store.experiment(KEY, "challenge")])
@@ -110,7 +110,7 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
         "seed": "0",
         "run_key": str(KEY),
         "status": "completed",
-        "record_digest": at.digest(),
+        "run_digest": at.digest(),
         "weights_sha256": at.read(verify=True).files["weights.safetensors"],
         "initial_weights_sha256": "b" * 64,
         "split_digest": "5" * 64,
@@ -128,12 +128,12 @@ def test_tags_say_what_the_run_is_and_where_it_comes_from(published: PublishedRu
 
 
 def test_a_doubtful_run_can_be_found_and_says_why(store: Store, params: Params, only_weights: None) -> None:
-    at = write_record(KEY)
+    at = write_run(KEY)
     run, measured = json.loads(at.run.read_text()), json.loads(at.metrics.read_text())
     at.metrics.write_text(json.dumps(measured | {"train": {"accuracy": 0.25, "n": 80}}))
     run["files"][at.metrics.name] = sha256_of(at.metrics)
     at.run.write_text(json.dumps(run | {"doubts": ["training accuracy fell", "validation accuracy fell"]}))
-    write_record(replace(KEY, seed=1), seed=1)
+    write_run(replace(KEY, seed=1), seed=1)
     publish.publish(params)
     experiment = mlflow_store.experiment_of(store, at.read(verify=True))
     (found,) = store.client.search_runs([experiment], "tags.doubts LIKE '%fell%'")
@@ -156,18 +156,18 @@ def test_data_inputs_carry_the_digests_of_dvc(published: PublishedRun) -> None:
 def test_artifacts_can_be_looked_at(published: PublishedRun) -> None:
     store, found, at = published.store, published.run, published.at
     shown = {one.path: one for one in store.client.list_artifacts(found.info.run_id)}
-    assert set(shown) == {*PICTURES, "artifacts.json", "per_class.csv", "model", "record"}
+    assert set(shown) == {*PICTURES, "artifacts.json", "per_class.csv", "model", "run"}
     folder = Path(store.client.download_artifacts(found.info.run_id, ""))
     for name in PICTURES:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert len((folder / "per_class.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
     for path in (at.run, at.history, at.metrics, at.predictions):
-        assert (folder / "record" / path.name).read_bytes() == path.read_bytes()
+        assert (folder / "run" / path.name).read_bytes() == path.read_bytes()
     assert (folder / "model" / "artifacts" / "weights.safetensors").read_bytes() == at.weights.read_bytes()
 
 
 def test_a_run_without_epochs_and_weights_is_shown_with_what_it_has(store: Store, params: Params) -> None:
-    at = write_record(replace(KEY, strategy="random_forest"))
+    at = write_run(replace(KEY, strategy="random_forest"))
     run = json.loads(at.run.read_text())
     for file in (at.history, at.weights):
         file.unlink()
@@ -179,7 +179,7 @@ def test_a_run_without_epochs_and_weights_is_shown_with_what_it_has(store: Store
     publish.publish(params)
     (found,) = runs_of(store)
     assert {one.path for one in store.client.list_artifacts(found.info.run_id)} == {
-        "artifacts.json", "confusion_matrix.png", "per_class.csv", "record",
+        "artifacts.json", "confusion_matrix.png", "per_class.csv", "run",
     }  # fmt: skip
     assert {name.split("/")[0] for name in found.data.metrics} == {"test", "tested", "run"}
     assert not {"run/epochs", "run/best_epoch"} & set(found.data.metrics)
@@ -187,15 +187,15 @@ def test_a_run_without_epochs_and_weights_is_shown_with_what_it_has(store: Store
 
 
 def test_what_is_shown_where_is_told_by_key(store: Store, params: Params, only_weights: None) -> None:
-    records = {str(KEY): write_record(), str(OTHER): write_record(OTHER)}
+    runs = {str(KEY): write_run(), str(OTHER): write_run(OTHER)}
     publish.publish(params)
     shown = json.loads(PUBLISHED.read_text())
-    assert list(shown) == sorted(records)
-    for name, at in records.items():
+    assert list(shown) == sorted(runs)
+    for name, at in runs.items():
         found = store.client.get_run(shown[name]["run_id"])
         assert found.data.tags["run_key"] == name
         assert found.info.experiment_id == shown[name]["experiment_id"]
-        assert shown[name]["record_digest"] == at.digest() == found.data.tags["record_digest"]
+        assert shown[name]["run_digest"] == at.digest() == found.data.tags["run_digest"]
     before = PUBLISHED.read_bytes()
     publish.publish(params)
     assert PUBLISHED.read_bytes() == before
@@ -204,8 +204,8 @@ def test_what_is_shown_where_is_told_by_key(store: Store, params: Params, only_w
 def test_findings_is_shown_with_the_tuned_run_and_again_when_it_changes(
     store: Store, params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_record()
-    write_record(replace(KEY, strategy="off_the_shelf"))
+    write_run()
+    write_run(replace(KEY, strategy="off_the_shelf"))
     saliency = FindingPaths(COLLECTION, "type", "test_resnet").saliency
     saliency.mkdir()
     (saliency / "gallery.png").write_bytes(b"not whole yet")
@@ -231,9 +231,9 @@ def test_what_was_repeated_by_hand_is_not_said_to_be_what_the_stage_made(
     store: Store, params: Params, only_weights: None
 ) -> None:
     """A stage run by itself with other parameters leaves dvc.lock as it was."""
-    write_record()
+    write_run()
     write_lock()
-    write_record(right=3)
+    write_run(right=3)
     publish.publish(params)
     (found,) = runs_of(store)
     assert not any(name.startswith("dvc") for name in found.data.tags)
@@ -241,11 +241,11 @@ def test_what_was_repeated_by_hand_is_not_said_to_be_what_the_stage_made(
 
 
 def test_a_lock_file_in_the_middle_of_a_merge_is_told(params: Params) -> None:
-    write_record()
+    write_run()
     write_lock()
     lock = Path("dvc.lock")
     lock.write_text("<<<<<<< HEAD\n" + lock.read_text() + "=======\n>>>>>>> theirs\n")
-    with pytest.raises(RecordError, match=r"dvc\.lock holds the marks of a merge conflict, lines \[1, 13\].*--ours"):
+    with pytest.raises(RunError, match=r"dvc\.lock holds the marks of a merge conflict, lines \[1, 13\].*--ours"):
         publish.publish(params)
 
 
@@ -253,9 +253,9 @@ def test_a_lock_file_in_the_middle_of_a_merge_is_told(params: Params) -> None:
 
 
 def test_publishing_twice_adds_nothing(params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]) -> None:
-    write_record()
+    write_run()
     write_lock()
-    write_record(OTHER)
+    write_run(OTHER)
     publish.publish(params)
     assert "2 runs added, 0 completed, 0 already there; 1 versions registered" in capsys.readouterr().err
     before = counts()
@@ -266,9 +266,9 @@ def test_publishing_twice_adds_nothing(params: Params, only_weights: None, capsy
 
 
 def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights: None, blank_store: Path) -> None:
-    write_record()
+    write_run()
     write_lock()
-    write_record(OTHER)
+    write_run(OTHER)
     publish.publish(params)
     (first,) = runs_of(stores.open_store(params.tracking))
     before = counts()
@@ -290,7 +290,7 @@ def test_a_fresh_store_is_rebuilt_from_the_records(params: Params, only_weights:
 
 
 def test_a_run_deleted_in_the_ui_comes_back(store: Store, params: Params, only_weights: None) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     (first,) = runs_of(store)
     store.client.delete_run(first.info.run_id)
@@ -301,7 +301,7 @@ def test_a_run_deleted_in_the_ui_comes_back(store: Store, params: Params, only_w
 
 
 def test_an_experiment_deleted_in_the_ui_comes_back(store: Store, params: Params, only_weights: None) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     store.client.delete_experiment(store.experiment(KEY))
     publish.publish(params)
@@ -318,7 +318,7 @@ class StoppedError(Exception):
 )
 def test_an_interrupted_publication_is_completed_by_the_next(params: Params, only_weights: None, step: str) -> None:
     """Each step takes effect, and then the process dies."""
-    write_record()
+    write_run()
     write_lock()
     store = stores.open_store(params.tracking)
     original = getattr(type(store.client), step)
@@ -345,7 +345,7 @@ def final_metrics(found: Any) -> set[str]:
 def test_a_damaged_record_is_left_out_and_the_rest_published(
     params: Params, only_weights: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged, sound = write_record(), write_record(OTHER)
+    damaged, sound = write_run(), write_run(OTHER)
     damaged.metrics.write_text("{}")
     publish.publish(params)
     told = capsys.readouterr().err
@@ -353,21 +353,21 @@ def test_a_damaged_record_is_left_out_and_the_rest_published(
     assert f"{damaged.metrics} is not the file that the run wrote" in told
     assert "1 runs added" in told
     store = stores.open_store(params.tracking)
-    assert [one.data.tags["record_digest"] for one in runs_of(store, OTHER)] == [sound.digest()]
+    assert [one.data.tags["run_digest"] for one in runs_of(store, OTHER)] == [sound.digest()]
     assert runs_of(store) == []
 
 
 def test_a_trained_again_run_is_a_run_of_its_own(store: Store, params: Params, only_weights: None) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
-    write_record(seed=1, started_ms=STARTED_MS + 60_000)
+    write_run(seed=1, started_ms=STARTED_MS + 60_000)
     publish.publish(params)
     assert len(runs_of(store)) == 2
     assert len(registry.versions(store, MODEL)) == 2
 
 
 def test_a_record_no_stage_made_is_published_without_lineage(store: Store, params: Params, only_weights: None) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     (found,) = runs_of(store)
     assert "dvc_stage" not in found.data.tags
@@ -375,7 +375,7 @@ def test_a_record_no_stage_made_is_published_without_lineage(store: Store, param
 
 
 def test_two_that_publish_at_once_add_a_run_once(params: Params) -> None:
-    write_record()
+    write_run()
     code = (
         "from pathlib import Path; from rijksnet.params import load; from rijksnet.publishing.publish import publish; "
     )
@@ -400,15 +400,15 @@ def test_one_that_publishes_without_end_is_not_waited_for_without_end(
 def test_many_runs_are_drawn_by_other_processes_to_the_same_pictures(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [write_record(replace(KEY, seed=seed), right=seed) for seed in range(2)]
-    damaged = write_record(OTHER)
+    runs = [write_run(replace(KEY, seed=seed), right=seed) for seed in range(2)]
+    damaged = write_run(OTHER)
     damaged.predictions.write_bytes(b"no table")
     monkeypatch.setattr(pictures, "MANY", 2)
-    with pictures.pictures([*records, damaged]) as write:
-        for at in records:
+    with pictures.pictures([*runs, damaged]) as write:
+        for at in runs:
             Path("drawn", at.root.name).mkdir(parents=True)
             write(at, at.read(verify=True), Path("drawn", at.root.name))
-    for at in records:
+    for at in runs:
         for name, content in pictures.draw(at).items():
             assert Path("drawn", at.root.name, name).read_bytes() == content
 
@@ -419,10 +419,10 @@ def test_many_runs_are_drawn_by_other_processes_to_the_same_pictures(
 def test_register_publishes_the_candidates_and_tells_their_content(
     store: Store, params: Params, only_weights: None
 ) -> None:
-    own = write_record()
-    write_record(RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet", seed=1), seed=1)
-    write_record(RunKey(COLLECTION, "type", "test_resnet", "off_the_shelf", "imagenet"))
-    elsewhere = write_record(RunKey("miniature-antwerp", "type", "test_resnet", "fine_tuning", "imagenet"))
+    own = write_run()
+    write_run(RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet", seed=1), seed=1)
+    write_run(RunKey(COLLECTION, "type", "test_resnet", "off_the_shelf", "imagenet"))
+    elsewhere = write_run(RunKey("miniature-antwerp", "type", "test_resnet", "fine_tuning", "imagenet"))
     elsewhere.metrics.write_text("damaged, and none of this stage's business")
     for _ in range(2):
         publish.register(params, REGISTERED)
@@ -432,8 +432,8 @@ def test_register_publishes_the_candidates_and_tells_their_content(
 
 
 def test_register_refuses_a_damaged_record_of_the_source(params: Params) -> None:
-    at = write_record()
+    at = write_run()
     at.weights.unlink()
-    with pytest.raises(RecordError, match=str(at.weights)):
+    with pytest.raises(RunError, match=str(at.weights)):
         publish.register(params, REGISTERED)
     assert not REGISTERED.exists()

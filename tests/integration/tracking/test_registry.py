@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helpers import COLLECTION, KEY, PARAMS, write_record
+from helpers import COLLECTION, KEY, PARAMS, write_run
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
@@ -31,7 +31,7 @@ SETTINGS = {name: value for name, value in PARAMS.items() if name not in pins.CO
 
 
 def register(store: Store, at: RunFolder) -> tuple[str, bool]:
-    (one,) = publish.publish_records(store, [at])
+    (one,) = publish.publish_runs(store, [at])
     return registry.register(store, one.at, one.run, one.run_id, "")
 
 
@@ -40,15 +40,15 @@ def weights_of(at: RunFolder) -> str:
 
 
 def seed(n: int) -> RunFolder:
-    """The record of the same run with another seed, and with weights of its own."""
-    return write_record(replace(KEY, seed=n), seed=n)
+    """The run of the same run with another seed, and with weights of its own."""
+    return write_run(replace(KEY, seed=n), seed=n)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------
 
 
 def test_weights_are_registered_once(store: Store, only_weights: None) -> None:
-    at = write_record()
+    at = write_run()
     assert register(store, at) == ("1", True)
     assert register(store, at) == ("1", False)
     (version,) = registry.versions(store, MODEL)
@@ -57,7 +57,7 @@ def test_weights_are_registered_once(store: Store, only_weights: None) -> None:
     assert version.tags == {
         "weights_sha256": weights_of(at),
         "run_key": str(KEY),
-        "record_digest": at.digest(),
+        "run_digest": at.digest(),
         "split_digest": "5" * 64,
         "settings": json.dumps(SETTINGS, sort_keys=True),
         "test_accuracy": "0.7000",
@@ -67,7 +67,7 @@ def test_weights_are_registered_once(store: Store, only_weights: None) -> None:
 
 
 def test_other_weights_are_another_version(store: Store, only_weights: None) -> None:
-    (one,) = publish.publish_records(store, [write_record()])
+    (one,) = publish.publish_runs(store, [write_run()])
     for n in range(12):
         run = replace(one.run, files={**one.run.files, one.at.weights.name: f"{n:064}"})
         assert registry.register(store, one.at, run, one.run_id, "") == (str(n + 1), True)
@@ -75,8 +75,8 @@ def test_other_weights_are_another_version(store: Store, only_weights: None) -> 
 
 
 def test_the_same_weights_of_another_run_are_the_same_version(store: Store, only_weights: None) -> None:
-    register(store, write_record())
-    assert register(store, write_record(replace(KEY, seed=1), seed=0)) == ("1", False)
+    register(store, write_run())
+    assert register(store, write_run(replace(KEY, seed=1), seed=0)) == ("1", False)
 
 
 def test_a_model_that_nobody_registered_has_no_version_and_no_champion(store: Store) -> None:
@@ -118,7 +118,7 @@ def test_a_version_that_a_person_had_chosen_becomes_champion_again(store: Store,
 
 
 def test_an_unknown_pin_makes_no_champion(store: Store, only_weights: None) -> None:
-    at = write_record()
+    at = write_run()
     register(store, at)
     assert ensured(store, Pin("type", "test_resnet", "d" * 64)) is None
     assert ensured(store, Pin("type", "test_resnet", "d" * 64, chosen_by="person"), at) is None
@@ -137,21 +137,21 @@ def test_a_persons_champion_is_left_alone(store: Store, only_weights: None) -> N
 
 
 def test_a_run_that_was_trained_again_replaces_itself_as_champion(store: Store, only_weights: None) -> None:
-    at = write_record()
+    at = write_run()
     register(store, at)
     assert ensured(store, None, at) == ("1", "pipeline")
-    again = write_record(seed=1)
+    again = write_run(seed=1)
     register(store, again)
     found = registry.ensure_champion(store, MODEL, again.read(verify=True), None)
     assert found is not None
     assert (str(found.version.version), found.by, str(found.instead_of.version)) == ("2", "pipeline", "1")
-    at = write_record()  # and back: the cache restores the first
+    at = write_run()  # and back: the cache restores the first
     assert ensured(store, None, at) == ("1", "pipeline")
 
 
 @pytest.mark.parametrize("collected", [False, True])
 def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: None, collected: bool) -> None:
-    at = write_record()
+    at = write_run()
     assert register(store, at) == ("1", True)
     assert ensured(store, None, at) == ("1", "pipeline")
     promote(store, 1)
@@ -166,8 +166,8 @@ def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: Non
 
 
 def test_there_may_be_more_versions_and_models_than_a_page_holds(store: Store, only_weights: None) -> None:
-    at = write_record()
-    (one,) = publish.publish_records(store, [at])
+    at = write_run()
+    (one,) = publish.publish_runs(store, [at])
     for n in range(stores.PAGE + 5):
         store.client.create_registered_model(f"rijksnet-a-{n}")
         run = replace(one.run, files={**one.run.files, at.weights.name: f"{n:064}"})
@@ -179,7 +179,7 @@ def test_there_may_be_more_versions_and_models_than_a_page_holds(store: Store, o
 
 
 def test_the_pin_of_a_version_says_what_it_is(store: Store, only_weights: None) -> None:
-    at = write_record()
+    at = write_run()
     register(store, at)
     (version,) = registry.versions(store, MODEL)
     run = at.read(verify=True)
@@ -259,7 +259,7 @@ def no_registry() -> Store:
 
 def test_weights_come_from_a_record_that_holds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    damaged, wanted = write_record(), seed(1)
+    damaged, wanted = write_run(), seed(1)
     damaged.metrics.unlink()  # another run's damage is no obstacle
     pin = Pin("type", "test_resnet", weights_of(wanted))
     assert registry.fetch_weights(pin, MODEL, OUT, no_registry) == str(wanted.root)
@@ -268,7 +268,7 @@ def test_weights_come_from_a_record_that_holds_them(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("harm", ["remove the record", "change its weights"])
 def test_weights_come_from_the_registry_where_no_record_holds_them(store: Store, only_weights: None, harm: str) -> None:
-    register(store, write_record(RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet", 5)))
+    register(store, write_run(RunKey(COLLECTION, "type", "test_resnet", "fine_tuning", "imagenet", 5)))
     at = seed(1)
     register(store, at)
     identity = weights_of(at)
@@ -285,7 +285,7 @@ def test_weights_come_from_the_registry_where_no_record_holds_them(store: Store,
 def test_weights_that_the_registry_does_not_hold_as_promised_are_refused(
     store: Store, tmp_path: Path, only_weights: None
 ) -> None:
-    at = write_record()
+    at = write_run()
     register(store, at)
     identity = weights_of(at)
     at.weights.unlink()
@@ -297,7 +297,7 @@ def test_weights_that_the_registry_does_not_hold_as_promised_are_refused(
 
 
 def test_weights_that_are_nowhere_are_told_with_what_to_do(store: Store, only_weights: None) -> None:
-    register(store, write_record())
+    register(store, write_run())
     pin = Pin("type", "test_resnet", "d" * 64)
     with pytest.raises(TrackingError, match=f"{pin.file} names weights dddddddddddd….*rijksnet promote {MODEL}"):
         registry.fetch_weights(pin, MODEL, OUT, lambda: store)

@@ -1,7 +1,6 @@
 """The same against a real tracking server, over HTTP."""
 
 from __future__ import annotations
-from helpers import COLLECTION
 
 import json
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import KEY, STARTED_MS, write_record
+from helpers import COLLECTION, KEY, STARTED_MS, write_run
 from rijksnet import paths
 from rijksnet.files import sha256_of
 from rijksnet.models import promotion
@@ -52,7 +51,7 @@ def test_from_records_to_pins_through_a_server(
     """One test, because the server's store is one for all of them."""
     assert registry.champion(store, MODEL) is None
 
-    first, second = write_record(), write_record(replace(KEY, seed=1), seed=1, right=9)
+    first, second = write_run(), write_run(replace(KEY, seed=1), seed=1, right=9)
     write_lock()
     publish.publish(params)
     publish.publish(params)
@@ -68,7 +67,7 @@ def test_from_records_to_pins_through_a_server(
     assert len(store.client.get_metric_history(run.info.run_id, "train/loss")) == 3
     assert PIXELS_MD5 in {one.dataset.digest for one in run.inputs.dataset_inputs}
     assert {one.path for one in store.client.list_artifacts(run.info.run_id)} == {
-        "artifacts.json", "model", "record",
+        "artifacts.json", "model", "run",
     }  # fmt: skip
     assert not Path("mlartifacts").exists()  # the server keeps them
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers import KEY, STARTED_MS, epochs, write_record
+from helpers import KEY, STARTED_MS, epochs, write_run
 from rijksnet.params import Params
 from rijksnet.publishing import check, publish
 from rijksnet.runs import study as study_record
@@ -60,7 +60,7 @@ def study(trials: list[Trial]) -> Study:
 
 @pytest.fixture
 def concluded(params: Params, only_weights: None) -> None:
-    made = write_record()
+    made = write_run()
     for at in (AT.winner, AT.fixed):
         shutil.copytree(made.root, at.root)
     shutil.rmtree(made.root)

@@ -1,7 +1,6 @@
-"""Another project's tuned weights as θ̂ here: taken from its registry or its records, promoted, pinned."""
+"""Another project's tuned weights as θ̂ here: taken from its registry or its runs, promoted, pinned."""
 
 from __future__ import annotations
-from helpers import COLLECTION
 
 import json
 import shutil
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import KEY, write_record
+from helpers import COLLECTION, KEY, write_run
 from rijksnet import paths
-from rijksnet.errors import RecordError, TrackingError
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.models import promotion
 from rijksnet.models.take import take
@@ -38,19 +37,19 @@ def other(params: Params, tmp_path: Path, blank_store: Path, monkeypatch: pytest
     make_project(folder, blank_store)
     with monkeypatch.context() as patch:
         patch.chdir(folder)
-        at = write_record(THEIRS, seed=7, right=9)
+        at = write_run(THEIRS, seed=7, right=9)
         source = params.source.model_copy(update={"collection": "louvre"})
         theirs = params.model_copy(update={"source": source})
         publish.publish(theirs)
         champions.champions(theirs)
         assert at.run.is_file()
-    write_record()
+    write_run()
     publish.publish(params)
     champions.champions(params)
     return folder
 
 
-@pytest.mark.parametrize("how", ["registry", "record"])
+@pytest.mark.parametrize("how", ["registry", "folder"])
 def test_they_become_θ_hat_here(
     other: Path, store: Store, params: Params, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,13 +86,11 @@ def test_what_this_project_does_not_tune_is_refused(other: Path, params: Params)
     run = json.loads((at / "run.json").read_text())
     run["key"]["challenge"] = "artist"
     (at / "run.json").write_text(json.dumps(run))
-    with pytest.raises(
-        RecordError, match=r"is of artist, test_resnet; this project tunes \[\('type', 'test_resnet'\)\]"
-    ):
+    with pytest.raises(RunError, match=r"is of artist, test_resnet; this project tunes \[\('type', 'test_resnet'\)\]"):
         take(params, str(at), "")
 
 
 @pytest.mark.parametrize("what", ["nowhere", "models:/a@b"])
 def test_what_is_not_there_is_told(params: Params, what: str) -> None:
-    with pytest.raises((RecordError, TrackingError), match=r"is no record's folder|in which store"):
+    with pytest.raises((RunError, TrackingError), match=r"is no run's folder|in which store"):
         take(params, what, "")

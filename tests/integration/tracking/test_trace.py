@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from helpers import COLLECTION, KEY, write_record
-from rijksnet.trace import tracing
-from rijksnet.errors import RecordError, TrackingError
+from helpers import COLLECTION, KEY, write_run
+from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.publishing import publish
 from rijksnet.stages import champions
+from rijksnet.trace import tracing
 from rijksnet.tracking import mlflow_store
 from rijksnet.tracking.stores import Store
 from stores import MODEL, PIXELS_MD5, write_lock
@@ -28,9 +28,9 @@ PIXELS = f"data/{COLLECTION}/pixels"
 @pytest.fixture
 def known(params: Params) -> Params:
     """The own run, published and pinned; one on the target that starts from it; a table."""
-    at = write_record()
+    at = write_run()
     write_lock()
-    target = write_record(TARGET)
+    target = write_run(TARGET)
     content = json.loads(target.run.read_text(encoding="utf-8"))
     content["digests"]["initial_weights"] = sha256_of(at.weights)
     content["ancestry"] = [{"from": "timm", "name": "test_resnet.a"}, {"from": "training", "name": str(KEY)}]
@@ -68,7 +68,7 @@ def test_a_run_says_what_it_is_and_what_it_was_made_of(known: Params, store: Sto
 
 
 def test_what_was_changed_since_is_told(known: Params) -> None:
-    write_record(right=3)
+    write_run(right=3)
     assert "but here it was changed since" in told(known, f"runs/{KEY}/")
 
 
@@ -93,9 +93,9 @@ def test_a_cell_leads_to_its_run(known: Params) -> None:
     assert f"measured by {TARGET}" in said
     assert f"weights: timm test_resnet.a → training {KEY}" in said
     assert f"measured by {KEY}" in told(known, "results/t.csv:type:a_percent")
-    with pytest.raises(RecordError, match=r"0 rows of results/t\.csv begin with 'artist'; they begin with"):
+    with pytest.raises(RunError, match=r"0 rows of results/t\.csv begin with 'artist'; they begin with"):
         told(known, "results/t.csv:artist:a_percent")
-    with pytest.raises(RecordError, match="has no column 'c'; it has"):
+    with pytest.raises(RunError, match="has no column 'c'; it has"):
         told(known, "results/t.csv:type:c")
 
 
@@ -103,7 +103,7 @@ def test_a_prediction_leads_to_its_object(known: Params) -> None:
     assert "test-1.jpg of test-1 (test split): print (" in (said := told(known, f"{KEY}#test-1"))
     assert "rightly" in said
     assert "though it is" in told(known, f"{KEY}#test-9")
-    with pytest.raises(RecordError, match="answered for no object or image 'test-99'; near are"):
+    with pytest.raises(RunError, match="answered for no object or image 'test-99'; near are"):
         told(known, f"{KEY}#test-99")
 
 
@@ -120,16 +120,16 @@ def test_a_version_that_is_not_there_is_told(known: Params) -> None:
 
 
 def test_weights_and_mlflow_s_runs_lead_there_too(known: Params, store: Store) -> None:
-    at = write_record()
+    at = write_run()
     assert f"{TARGET} starts from it" in told(known, sha256_of(at.weights))
     (run,) = store.runs(mlflow_store.experiment_of(store, at.read(verify=False)), "")
     assert f"MLflow's run {run.info.run_id} of {KEY}" in told(known, run.info.run_id)
-    write_record(right=2)
+    write_run(right=2)
     assert "it was made again since" in told(known, run.info.run_id)
 
 
 def test_what_is_not_known_is_told_with_what_may_be_asked(known: Params) -> None:
-    with pytest.raises(RecordError, match=r"'nonsense' is not known here. Ask for a file or folder"):
+    with pytest.raises(RunError, match=r"'nonsense' is not known here. Ask for a file or folder"):
         told(known, "nonsense")
-    with pytest.raises(RecordError, match=rf"near are \['{KEY}'"):
+    with pytest.raises(RunError, match=rf"near are \['{KEY}'"):
         told(known, str(KEY).replace("type", "tpye"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import COLLECTION, write_record
+from helpers import COLLECTION, write_run
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.publishing import publish
@@ -69,7 +69,7 @@ def test_an_experiment_says_what_its_runs_have_in_common(store: Store, challenge
 
 
 def test_views_are_renewed_and_a_persons_own_words_stay(params: Params, only_weights: None) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     client = stores.open_store(params.tracking).client
     experiment = client.get_experiment_by_name(f"{COLLECTION}/type").experiment_id
@@ -97,7 +97,7 @@ def test_the_run_list_can_show_what_a_run_is_in_words(published: Published) -> N
 def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
     params: Params, only_weights: None
 ) -> None:
-    write_record()
+    write_run()
     publish.publish(params)
     port = free_port()
     command = [sys.executable, "-m", "rijksnet", "ui", "--port", str(port)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.report.write import gather, write_report
 from rijksnet.runs.plan import source_keys
@@ -25,8 +25,8 @@ def official(paper_params: Params) -> Params:
 
 
 @pytest.fixture
-def records(official: Params, write_record: Callable[..., Path]) -> list[Path]:
-    folders = [write_record(key, [True] * 7 + [False] * 3) for key in source_keys(official)]
+def records(official: Params, write_run: Callable[..., Path]) -> list[Path]:
+    folders = [write_run(key, [True] * 7 + [False] * 3) for key in source_keys(official)]
     for folder in folders:
         run = json.loads((folder / "run.json").read_text())
         run["params"]["split_rule"] = "challenge"
@@ -63,5 +63,5 @@ def test_the_paper_s_report_has_no_such_table(paper_params: Params, reference: P
 
 
 def test_runs_of_another_split_rule_are_refused(paper_params: Params, records: list[Path], reference: Path) -> None:
-    with pytest.raises(RecordError, match=r"splits\.rule 'challenge'.*'paper' is asked for"):
+    with pytest.raises(RunError, match=r"splits\.rule 'challenge'.*'paper' is asked for"):
         gather(paper_params, reference)

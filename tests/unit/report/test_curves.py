@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.report import curves
 from rijksnet.runs.key import RunKey
 
@@ -91,5 +91,5 @@ def test_padding_is_what_repeats_the_last_value(values: list[float], kept: int) 
 
 
 def test_absent_curves_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"paper_curves\.csv is not a file"):
+    with pytest.raises(RunError, match=r"paper_curves\.csv is not a file"):
         curves.paper_curves(tmp_path, "rijksmuseum", ["type"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import synthetic
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.report.text import headline, summary
 from rijksnet.report.write import gather, tables_text, write_report
@@ -23,11 +23,11 @@ ACCURACY |= {"svm": 0.5, "random_forest": 0.1, "multi_task": 0.3, "single_task":
 
 
 def write_complete(params: Params, project: Path, left_out: set[RunKey]) -> None:
-    """Write every record that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
+    """Write every run that params asks for but those left out: θ̂ beats θ, fine tuning beats off the shelf."""
     for key in all_keys(params):
         if key not in left_out:
             share = ACCURACY[key.strategy] + 0.2 * key.is_from_source
-            synthetic.write_record(project / "runs", key, list(np.arange(100) < 100 * share))
+            synthetic.write_run(project / "runs", key, list(np.arange(100) < 100 * share))
     classes = ["bust", "drawing", "print"]
     challenges = dict.fromkeys(("material", "type", "artist"), (2000, classes))
     synthetic.write_splits(project / "data", "miniature-rijksmuseum", challenges)
@@ -44,7 +44,7 @@ def complete(params: Params, tmp_path: Path) -> Callable[..., None]:
 
 @pytest.fixture(scope="module")
 def whole(params: Params, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with every record that params asks for, and its report in `results`; not to be changed."""
+    """A project with every run that params asks for, and its report in `results`; not to be changed."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -92,13 +92,13 @@ def test_a_complete_report(whole: Path, params: Params) -> None:
 
 
 def test_doubtful_runs_are_marked_and_come_first(
-    whole: Path, write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
+    whole: Path, write_run: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     key = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
     assert "†" not in (whole / "results" / "README.md").read_text(encoding="utf-8")
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "runs" / str(key))
-    write_record(key, list(np.arange(100) < 70), doubts=["training accuracy fell; likely cause: <b>haste</b>"])
+    write_run(key, list(np.arange(100) < 70), doubts=["training accuracy fell; likely cause: <b>haste</b>"])
     write_report(params, tmp_path / "results", reference)
     text = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     before, after = text.split(f"- `{key}`: training accuracy fell; likely cause: <b>haste</b>.")
@@ -170,23 +170,23 @@ def test_other_seeds_are_not_reported(
 
 
 def test_different_test_objects_stop_the_report(
-    write_record: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
+    write_run: Callable[..., Path], params: Params, tmp_path: Path, reference: Path
 ) -> None:
     first, second = source_keys(params)[:2]
-    write_record(first, [True] * 4)
-    write_record(second, [True] * 4, first_object=1)
-    with pytest.raises(RecordError, match="were not tested on the same objects"):
+    write_run(first, [True] * 4)
+    write_run(second, [True] * 4, first_object=1)
+    with pytest.raises(RunError, match="were not tested on the same objects"):
         write_report(params, tmp_path / "results", reference)
     assert not (tmp_path / "results").exists()
 
 
-def test_verdicts_in_words(write_record: Callable[..., Path], params: Params, reference: Path) -> None:
+def test_verdicts_in_words(write_run: Callable[..., Path], params: Params, reference: Path) -> None:
     tuned, shelf = ("fine_tuning", "imagenet"), ("off_the_shelf", "imagenet")
     right = {"material": (20, 10), "type": (10, 20), "artist": (20, 18)}
     for challenge, counts in right.items():
         for how, n in zip((tuned, shelf), counts, strict=True):
             key = RunKey("miniature-rijksmuseum", challenge, "test_resnet", *how)
-            write_record(key, [True] * n + [False] * (20 - n))
+            write_run(key, [True] * n + [False] * (20 - n))
     verdicts = gather(params, reference).verdicts
     ours = [verdict for verdict in verdicts[:6] if verdict.claim.better.architecture == "test_resnet"]
     assert summary(ours) == (

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.report.confusions import confusions
 from rijksnet.report.page import anchor
@@ -74,17 +74,17 @@ def written(params: Params, tmp_path: Path, reference: Path) -> Callable[[], Pag
 
 
 @pytest.fixture
-def two_runs(write_record: Callable[..., Path]) -> None:
-    write_record(TUNED, [True] * 7 + [False] * 3)
-    write_record(SHELF, [True] * 4 + [False] * 6)
+def two_runs(write_run: Callable[..., Path]) -> None:
+    write_run(TUNED, [True] * 7 + [False] * 3)
+    write_run(SHELF, [True] * 4 + [False] * 6)
 
 
 def test_every_accuracy_of_the_tables_leads_to_the_card_of_its_run(
-    params: Params, write_record: Callable[..., Path], written: Callable[[], Page]
+    params: Params, write_run: Callable[..., Path], written: Callable[[], Page]
 ) -> None:
     accuracies = {}
     for i, key in enumerate(all_keys(params)):
-        write_record(key, list(np.arange(500) < 100 + i))
+        write_run(key, list(np.arange(500) < 100 + i))
         accuracies[key] = f"{(100 + i) / 5:.1f}"
     page = written()
     assert [key for key in all_keys(params) if anchor(key) not in page.ids] == []
@@ -114,8 +114,8 @@ def test_the_page_needs_nothing_but_itself(two_runs: None, written: Callable[[],
 def test_a_card_leads_to_mlflow_only_where_the_record_shown_there_is_this_one(
     two_runs: None, runs_root: Path, tmp_path: Path, written: Callable[[], Page]
 ) -> None:
-    shown = {"experiment_id": "3", "run_id": "f00", "record_digest": load_run(runs_root / str(TUNED)).digest}
-    other = {"experiment_id": "3", "run_id": "bar", "record_digest": "of a record before"}
+    shown = {"experiment_id": "3", "run_id": "f00", "run_digest": load_run(runs_root / str(TUNED)).digest}
+    other = {"experiment_id": "3", "run_id": "bar", "run_digest": "of a run before"}
     (tmp_path / "published.json").write_text(json.dumps({str(TUNED): shown, str(SHELF): other}))
     page = written()
     assert page.links["the run in the MLflow UI"] == {"http://127.0.0.1:5000/#/experiments/3/runs/f00"}
@@ -154,7 +154,7 @@ def write_saliency(runs_root: Path) -> Path:
     interval = {"mean": 0.25, "low": 0.125, "high": 0.5}
     about = {
         "runs": keys,
-        "records": {key: load_run(runs_root / key).digest for key in keys.values()},
+        "run_digests": {key: load_run(runs_root / key).digest for key in keys.values()},
         "settings": {"objects": 24},
         "faithfulness": [
             {"weights": weights, "method": "grad_cam", "measure": measure, **interval}
@@ -180,40 +180,40 @@ def test_attention_is_shown_with_its_measures(two_runs: None, runs_root: Path, w
 
 
 def test_attention_of_other_records_says_so(
-    two_runs: None, runs_root: Path, write_record: Callable[..., Path], written: Callable[[], Page]
+    two_runs: None, runs_root: Path, write_run: Callable[..., Path], written: Callable[[], Page]
 ) -> None:
     file = write_saliency(runs_root)
     about = json.loads(file.read_text())
-    about["records"][str(TUNED)] = "of weights before"
+    about["run_digests"][str(TUNED)] = "of weights before"
     file.write_text(json.dumps(about))
-    assert "Made from earlier records" in written().text
+    assert "Made from these runs as they were before" in written().text
 
 
 def test_a_damaged_file_is_named_and_nothing_is_written(
     two_runs: None, runs_root: Path, tmp_path: Path, written: Callable[[], Page]
 ) -> None:
     write_saliency(runs_root).write_text('{"runs": ')
-    with pytest.raises(RecordError, match=r"saliency\.json does not read as JSON .* run `dvc repro`"):
+    with pytest.raises(RunError, match=r"saliency\.json does not read as JSON .* run `dvc repro`"):
         written()
     assert not (tmp_path / "results").exists()
 
 
 def test_statistics_are_the_run_s_own(
-    params: Params, write_record: Callable[..., Path], reference: Path, two_runs: None
+    params: Params, write_run: Callable[..., Path], reference: Path, two_runs: None
 ) -> None:
     evidence = gather_supplement(gather(params, reference), reference)
     row = evidence.statistics.set_index("run").loc[str(TUNED)]
     assert (row["accuracy"], row["n"], row["top5_accuracy"]) == (70.0, 10, 100.0)
     assert row["accuracy_at_100"] == 70.0
-    # the record's answers are all 0.9 sure, and 0.7 of them right
+    # the run's answers are all 0.9 sure, and 0.7 of them right
     assert row["calibration_error"] == pytest.approx(20.0, abs=1e-4)
     assert np.isnan(row["head_accuracy"])  # there is no split file to count training images in
 
 
-def test_confusions_by_hand(write_record: Callable[..., Path]) -> None:
+def test_confusions_by_hand(write_run: Callable[..., Path]) -> None:
     # labels 0 1 2 0 1 2 0 1 2 0; a wrong answer is the next class
     right = [True, False, True, False, False, True, False, True, True, True]
-    found = confusions(load_run(write_record(TUNED, right)))
+    found = confusions(load_run(write_run(TUNED, right)))
     assert found.matrix.tolist() == [[2, 2, 0], [0, 1, 2], [0, 0, 3]]
     assert [(one.name, one.right, one.images, one.answers) for one in found.worst] == [
         ("class 1", 1, 3, (("class 2", 2),)),

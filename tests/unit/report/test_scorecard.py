@@ -120,7 +120,7 @@ def test_counts_are_those_of_the_real_ground_truth(params: Params, reference: Pa
 
 
 def test_accuracies_at_the_papers_scale(
-    native_params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    native_params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     keys = {
         RunKey("rijksmuseum", "type", "vgg19", "fine_tuning", "imagenet"): 0.905,  # the paper: 90.27
@@ -130,7 +130,7 @@ def test_accuracies_at_the_papers_scale(
         RunKey("antwerp", "type", "vgg19", "fine_tuning", "rijksmuseum"): 0.72,  # 71.21
     }
     for key, accuracy in keys.items():
-        write_record(key, shares(accuracy))
+        write_run(key, shares(accuracy))
     frame = score(native_params, reference, runs_root).set_index("run")
     verdicts = [frame.loc[str(key), "verdict"] for key in keys]
     assert verdicts == ["reproduced", "better", "worse", "reproduced", "reproduced"]
@@ -153,9 +153,9 @@ def test_accuracies_at_the_papers_scale(
     [({"input_size": 299}, "input_size native"), ({"splits": {"together": "near_duplicates"}}, "together object")],
 )
 def test_another_protocol_is_not_the_papers(
-    native_params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path, change: dict, need: str
+    native_params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path, change: dict, need: str
 ) -> None:
-    write_record(RunKey("rijksmuseum", "type", "vgg19", "fine_tuning", "imagenet"), shares(0.9))
+    write_run(RunKey("rijksmuseum", "type", "vgg19", "fine_tuning", "imagenet"), shares(0.9))
     if "splits" in change:
         change = {"splits": native_params.splits.model_copy(update=change["splits"])}
     frame = score(native_params.model_copy(update=change), reference, runs_root)

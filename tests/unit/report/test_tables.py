@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.report.tables import (
     differences,
@@ -61,10 +61,10 @@ def test_table1_states_no_difference_for_drawn_collections(params: Params, refer
 
 
 def test_table2_on_the_papers_scale(
-    paper_params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    paper_params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     key = RunKey("rijksmuseum", "type", "vgg19", "fine_tuning", "imagenet")
-    write_record(key, THREE_OF_FOUR)
+    write_run(key, THREE_OF_FOUR)
     table = table2(paper_params, load_asked(paper_params, runs_root), read_paper(reference))
     row = row_of(table, challenge="type", architecture="vgg19", initialisation="imagenet")
     assert (row["fine_tuning_percent"], row["fine_tuning_paper"]) == (75, 90.27)
@@ -80,10 +80,10 @@ def test_table2_on_the_papers_scale(
 
 
 def test_table2_has_scratch_in_a_row_of_its_own(
-    params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     key = RunKey("miniature-rijksmuseum", "artist", "test_resnet", "scratch", "random")
-    write_record(key, THREE_OF_FOUR)
+    write_run(key, THREE_OF_FOUR)
     table = table2(params, load_asked(params, runs_root), read_paper(reference))
     row = row_of(table, challenge="artist", architecture="test_resnet", initialisation="random")
     assert (row["fine_tuning_percent"], row["fine_tuning_run"]) == (75, str(key))
@@ -92,9 +92,9 @@ def test_table2_has_scratch_in_a_row_of_its_own(
 
 
 def test_networks_that_the_paper_did_not_run_have_nothing_beside_them(
-    params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
-    write_record(RunKey("miniature-antwerp", "type", "test_resnet", "off_the_shelf", "imagenet"), THREE_OF_FOUR)
+    write_run(RunKey("miniature-antwerp", "type", "test_resnet", "off_the_shelf", "imagenet"), THREE_OF_FOUR)
     runs, paper = load_asked(params, runs_root), read_paper(reference)
     for table in (table2(params, runs, paper), table3(params, runs, paper)):
         beside = [name for name in table if name.endswith(("_paper", "_difference"))]
@@ -103,7 +103,7 @@ def test_networks_that_the_paper_did_not_run_have_nothing_beside_them(
 
 
 def test_the_papers_network_on_another_collection_has_its_figure_and_no_difference(
-    paper_params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    paper_params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     elsewhere = paper_params.model_copy(
         update={
@@ -111,8 +111,8 @@ def test_the_papers_network_on_another_collection_has_its_figure_and_no_differen
             "target": paper_params.target.model_copy(update={"collection": "antwerp"}),
         }
     )
-    write_record(RunKey("sample", "type", "vgg19", "off_the_shelf", "imagenet"), THREE_OF_FOUR)
-    write_record(RunKey("antwerp", "type", "vgg19", "off_the_shelf", "sample"), THREE_OF_FOUR)
+    write_run(RunKey("sample", "type", "vgg19", "off_the_shelf", "imagenet"), THREE_OF_FOUR)
+    write_run(RunKey("antwerp", "type", "vgg19", "off_the_shelf", "sample"), THREE_OF_FOUR)
     runs, paper = load_asked(elsewhere, runs_root), read_paper(reference)
     row = row_of(table2(elsewhere, runs, paper), challenge="type", architecture="vgg19")
     assert (row["off_the_shelf_percent"], row["off_the_shelf_paper"]) == (75, 77.33)
@@ -123,10 +123,10 @@ def test_the_papers_network_on_another_collection_has_its_figure_and_no_differen
 
 
 def test_table3_on_the_papers_scale(
-    paper_params: Params, reference: Path, write_record: Callable[..., Path], runs_root: Path
+    paper_params: Params, reference: Path, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     key = RunKey("antwerp", "type", "inception_v3", "fine_tuning", "rijksmuseum")
-    write_record(key, THREE_OF_FOUR)
+    write_run(key, THREE_OF_FOUR)
     table = table3(paper_params, load_asked(paper_params, runs_root), read_paper(reference))
     row = row_of(table, challenge="type", architecture="inception_v3")
     assert row["source_fine_tuning_run"] == str(key)
@@ -169,12 +169,12 @@ def test_errata_name_figures_that_the_paper_prints(reference: Path) -> None:
 
 @pytest.mark.parametrize("read", [errata, differences, groundtruth_table])
 def test_absent_tables_of_the_project_are_named(tmp_path: Path, read: Callable[[Path], pd.DataFrame]) -> None:
-    with pytest.raises(RecordError, match=r"\.csv is not a file: it comes with the project"):
+    with pytest.raises(RunError, match=r"\.csv is not a file: it comes with the project"):
         read(tmp_path)
 
 
 def test_absent_figures_of_the_paper_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"paper_table1\.csv is not a file"):
+    with pytest.raises(RunError, match=r"paper_table1\.csv is not a file"):
         read_paper(tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from helpers import KEY, write_record
+from helpers import KEY, write_run
 from rijksnet.params import Params
 from rijksnet.report.theta_hat import other_origins
 from rijksnet.runs.key import RunKey
@@ -32,8 +32,8 @@ def runs() -> Callable[[str], dict[RunKey, RunResult]]:
     """The own run, and one on the target that starts from these weights."""
 
     def make(start: str) -> dict[RunKey, RunResult]:
-        own = load_run(write_record(KEY).root)
-        target = replace(load_run(write_record(TARGET).root), initial_weights=start or own.weights_digest)
+        own = load_run(write_run(KEY).root)
+        target = replace(load_run(write_run(TARGET).root), initial_weights=start or own.weights_digest)
         return {KEY: own, TARGET: target}
 
     return make

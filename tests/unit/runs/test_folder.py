@@ -1,4 +1,4 @@
-"""A run's record: what is written is what is read, and damage is noticed."""
+"""A run's run: what is written is what is read, and damage is noticed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from helpers import CLASSES, KEY, epochs, run, write_record
-from rijksnet.errors import RecordError
+from helpers import CLASSES, KEY, epochs, run, write_run
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.history import read_history, write_history
@@ -24,7 +24,7 @@ def _in_a_fresh_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_reads_back_as_it_was_written() -> None:
-    at = write_record()
+    at = write_run()
     found = at.read(verify=True)
     assert found.key == KEY
     assert found.classes == CLASSES  # not only ASCII
@@ -57,7 +57,7 @@ def test_predictions_keep_both_splits() -> None:
 
 
 def test_the_marker_is_written_only_once_all_else_is_there() -> None:
-    at = write_record()
+    at = write_run()
     at.run.unlink()
     at.metrics.unlink()
     with pytest.raises(FileNotFoundError, match=r"metrics\.json"):
@@ -67,18 +67,18 @@ def test_the_marker_is_written_only_once_all_else_is_there() -> None:
 
 
 def test_a_record_without_its_marker_is_neither_found_nor_read() -> None:
-    at = write_record()
+    at = write_run()
     assert list(RunFolder.complete_in()) == [at]
     at.run.unlink()
     assert list(RunFolder.complete_in()) == []
-    with pytest.raises(RecordError, match=r"has no run\.json.*dvc repro"):
+    with pytest.raises(RunError, match=r"has no run\.json.*dvc repro"):
         at.read(verify=True)
 
 
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json", "predictions.parquet", "weights.safetensors"])
 @pytest.mark.parametrize("harm", ["change", "remove"])
 def test_damage_is_named(name: str, harm: str) -> None:
-    at = write_record()
+    at = write_run()
     file = at.root / name
     if harm == "remove":
         file.unlink()
@@ -86,7 +86,7 @@ def test_damage_is_named(name: str, harm: str) -> None:
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
-    with pytest.raises(RecordError, match=f"{file} is not the file that the run wrote.*dvc checkout {file}"):
+    with pytest.raises(RunError, match=f"{file} is not the file that the run wrote.*dvc checkout {file}"):
         at.read(verify=True)
 
 
@@ -96,29 +96,29 @@ def test_damage_is_named(name: str, harm: str) -> None:
     ids=["empty", "list", "no key", "half a key", "not UTF-8"],
 )
 def test_a_marker_that_is_not_understood_is_named(content: str) -> None:
-    at = write_record()
+    at = write_run()
     at.run.write_text(content, encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(RecordError, match=f"{at.run} cannot be read"):
+    with pytest.raises(RunError, match=f"{at.run} cannot be read"):
         at.read(verify=True)
 
 
 def test_a_marker_with_a_field_too_many_is_refused() -> None:
-    at = write_record()
+    at = write_run()
     at.run.write_text(json.dumps({**json.loads(at.run.read_text()), "colour": "blue"}))
-    with pytest.raises(RecordError, match="colour"):
+    with pytest.raises(RunError, match="colour"):
         at.read(verify=True)
 
 
 def test_the_digest_is_that_of_all_files() -> None:
-    first = write_record().digest()
-    assert write_record().digest() == first
-    assert write_record(seed=1).digest() != first  # other weights
-    assert write_record(right=6).digest() != first  # other predictions
-    assert write_record(n_epochs=4).digest() != first  # another history
+    first = write_run().digest()
+    assert write_run().digest() == first
+    assert write_run(seed=1).digest() != first  # other weights
+    assert write_run(right=6).digest() != first  # other predictions
+    assert write_run(n_epochs=4).digest() != first  # another history
 
 
 def test_records_are_found_in_the_order_of_their_keys() -> None:
     other = RunKey("antwerp", "artist", "test_resnet", "off_the_shelf", "imagenet", 3)
-    written = [write_record(KEY), write_record(other)]
+    written = [write_run(KEY), write_run(other)]
     assert [str(at.root) for at in RunFolder.complete_in()] == [f"runs/{other}", f"runs/{KEY}"]
     assert set(RunFolder.complete_in()) == set(written) == {RunFolder.of(KEY), RunFolder.of(other)}

@@ -81,7 +81,7 @@ def test_a_record_without_a_commit_is_warned_of(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     lineage.origin()
-    assert "records made here name no commit: fatal: not a git repository" in capsys.readouterr().err
+    assert "runs made here name no commit: fatal: not a git repository" in capsys.readouterr().err
 
 
 def test_a_folder_is_known_as_dvc_knows_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rijksnet.data import splits
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.protocol import SPLITS, TEST, TRAIN, VALIDATION
@@ -26,8 +26,8 @@ from rijksnet.runs.writing import write_metrics
 KEY = RunKey("miniature-rijksmuseum", "type", "test_resnet", "fine_tuning", "imagenet")
 
 
-def test_a_record_is_read_as_it_was_written(write_record: Callable[..., Path]) -> None:
-    run = load_run(write_record(KEY, [True, False, True, True]))
+def test_a_record_is_read_as_it_was_written(write_run: Callable[..., Path]) -> None:
+    run = load_run(write_run(KEY, [True, False, True, True]))
     assert run.key == KEY
     assert (run.test.accuracy, run.test.n) == (0.75, 4)
     assert run.classes == ("class 0", "class 1", "class 2")
@@ -66,8 +66,8 @@ def test_a_record_is_read_as_tracking_writes_it(tmp_path: Path) -> None:
     assert run.correct().to_dict() == {("a", "a.jpg"): True, ("b", "b.jpg"): False}
 
 
-def test_predictions_are_read_by_split_and_in_whole_rows(write_record: Callable[..., Path]) -> None:
-    run = load_run(write_record(KEY, [True, False, True, True], classes=3))
+def test_predictions_are_read_by_split_and_in_whole_rows(write_run: Callable[..., Path]) -> None:
+    run = load_run(write_run(KEY, [True, False, True, True], classes=3))
     test = run.predictions()
     assert test.probabilities.shape == (4, 3)
     assert test.probabilities.dtype == np.float32
@@ -75,35 +75,35 @@ def test_predictions_are_read_by_split_and_in_whole_rows(write_record: Callable[
     assert len(run.predictions(VALIDATION).labels) == 2
 
 
-def test_right_answers_belong_to_their_images(write_record: Callable[..., Path]) -> None:
-    correct = load_run(write_record(KEY, [True, False, True, True])).correct()
+def test_right_answers_belong_to_their_images(write_run: Callable[..., Path]) -> None:
+    correct = load_run(write_run(KEY, [True, False, True, True])).correct()
     assert correct.name == str(KEY)
     assert [bool(correct[f"object {i}", f"{i}.jpg"]) for i in range(4)] == [True, False, True, True]
 
 
-def test_a_missing_file_is_named(write_record: Callable[..., Path]) -> None:
-    root = write_record(KEY, [True])
+def test_a_missing_file_is_named(write_run: Callable[..., Path]) -> None:
+    root = write_run(KEY, [True])
     (root / "predictions.parquet").unlink()
-    with pytest.raises(RecordError, match=r"predictions\.parquet is not a file"):
+    with pytest.raises(RunError, match=r"predictions\.parquet is not a file"):
         load_run(root).correct()
     (root / "metrics.json").unlink()
-    with pytest.raises(RecordError, match=r"incomplete.*metrics\.json"):
+    with pytest.raises(RunError, match=r"incomplete.*metrics\.json"):
         load_run(root)
 
 
-def test_a_split_without_predictions_is_refused(write_record: Callable[..., Path]) -> None:
-    run = load_run(write_record(KEY, [True]))
-    with pytest.raises(RecordError, match="no prediction on the train split"):
+def test_a_split_without_predictions_is_refused(write_run: Callable[..., Path]) -> None:
+    run = load_run(write_run(KEY, [True]))
+    with pytest.raises(RunError, match="no prediction on the train split"):
         run.predictions(TRAIN)
 
 
 @pytest.mark.parametrize("lost", ["key", "parameters", "files", "classes"])
-def test_a_record_that_lacks_a_field_is_refused_by_name(write_record: Callable[..., Path], lost: str) -> None:
-    root = write_record(KEY, [True])
+def test_a_record_that_lacks_a_field_is_refused_by_name(write_run: Callable[..., Path], lost: str) -> None:
+    root = write_run(KEY, [True])
     content = json.loads((root / "run.json").read_text())
     del content[lost]
     (root / "run.json").write_text(json.dumps(content))
-    with pytest.raises(RecordError, match=lost):
+    with pytest.raises(RunError, match=lost):
         load_run(root)
 
 
@@ -116,20 +116,20 @@ def test_params_ask_for_these_runs(params: Params) -> None:
 
 
 def test_only_runs_of_the_asked_seed_are_loaded(
-    params: Params, write_record: Callable[..., Path], runs_root: Path
+    params: Params, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
-    write_record(KEY, [True])
-    write_record(replace(KEY, seed=1), [True])
-    write_record(replace(KEY, architecture="resnet50"), [True])
+    write_run(KEY, [True])
+    write_run(replace(KEY, seed=1), [True])
+    write_run(replace(KEY, architecture="resnet50"), [True])
     assert list(load_asked(params, runs_root)) == [KEY]
 
 
 def test_a_record_in_the_folder_of_another_is_refused(
-    params: Params, write_record: Callable[..., Path], runs_root: Path
+    params: Params, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
-    root = write_record(KEY, [True])
+    root = write_run(KEY, [True])
     root.rename(root.with_name("off_the_shelf-imagenet-seed0"))
-    with pytest.raises(RecordError, match="a record belongs in its own folder"):
+    with pytest.raises(RunError, match="folder is named after it"):
         load_asked(params, runs_root)
 
 
@@ -153,5 +153,5 @@ def test_splits_are_read_as_the_splits_stage_writes_them(data_root: Path) -> Non
 def test_a_damaged_summary_of_splits_is_refused(data_root: Path) -> None:
     (data_root / "antwerp").mkdir(parents=True)
     (data_root / "antwerp" / "splits.json").write_text('{"type": {}}')
-    with pytest.raises(RecordError, match=r"splits\.json does not read as a summary"):
+    with pytest.raises(RunError, match=r"splits\.json does not read as a summary"):
         read_splits(data_root, "antwerp")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rijksnet import paths
-from rijksnet.errors import RecordError, WeightsError
+from rijksnet.errors import RunError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
@@ -140,5 +140,5 @@ def test_features_of_other_weights_are_refused(params: Params) -> None:
 
 
 def test_without_features_the_stage_to_run_is_named(tiny_params: Make) -> None:
-    with pytest.raises(RecordError, match="run `rijksnet features`"):
+    with pytest.raises(RunError, match="run `rijksnet features`"):
         classifiers(tiny_params(), "type", "test_resnet")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rijksnet import paths
-from rijksnet.errors import RecordError, WeightsError
+from rijksnet.errors import RunError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
@@ -70,5 +70,5 @@ def test_features_that_could_not_be_made_again_are_not_complete(tiny_params: Mak
     paths.imagenet_weights("test_resnet").unlink()
     with pytest.raises(WeightsError, match="does not exist"):
         features(tiny_params(), "source", "test_resnet", None)
-    with pytest.raises(RecordError, match="holds no complete features"):
+    with pytest.raises(RunError, match="holds no complete features"):
         read_description(FOLDER, paths.imagenet_weights("test_resnet"))

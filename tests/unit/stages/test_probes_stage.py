@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rijksnet import paths, protocol
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.params import Params
@@ -64,7 +64,7 @@ def test_what_it_was_made_from_is_told(params: Params) -> None:
     told = json.loads((FOLDER / "probes.json").read_text(encoding="utf-8"))
     assert told["runs"] == {"tuned": str(TUNED)}
     assert told["lineage"]["code"] == code.digest("probes")
-    assert told["records"] == {str(TUNED): RunFolder.of(TUNED).digest()}
+    assert told["run_digests"] == {str(TUNED): RunFolder.of(TUNED).digest()}
     assert told["weights"] == {
         "imagenet": sha256_of(paths.imagenet_weights("test_resnet")),
         "tuned": sha256_of(RunFolder.of(TUNED).weights),
@@ -108,6 +108,6 @@ def test_the_same_record_gives_the_same_files(params: Params) -> None:
 
 def test_without_the_fine_tuned_record_nothing_is_probed(params: Params) -> None:
     RunFolder.of(TUNED).run.unlink()
-    with pytest.raises(RecordError, match="the run is not complete"):
+    with pytest.raises(RunError, match="the run is not complete"):
         probes(params, "type", "test_resnet")
     assert not Path(FOLDER).exists()

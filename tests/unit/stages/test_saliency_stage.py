@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from rijksnet.data import labelled
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths
@@ -90,7 +90,7 @@ def test_runs_on_different_inputs_are_not_compared(params: Params) -> None:
     at = RunFolder.of(TUNED)
     run = at.read(verify=True)
     at.write(replace(run, params={**run.params, "normalisation": "pretrained"}, files={}))
-    with pytest.raises(RecordError, match="their maps cannot be compared"):
+    with pytest.raises(RunError, match="their maps cannot be compared"):
         saliency(params, "type", "test_resnet")
     assert not FOLDER.exists()
 

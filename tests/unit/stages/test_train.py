@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rijksnet import paths
 from rijksnet.data import labelled, subsets
-from rijksnet.errors import CollectionError, ParamsError, RecordError, SplitError, TrainingError, WeightsError
+from rijksnet.errors import CollectionError, ParamsError, RunError, SplitError, TrainingError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
@@ -51,7 +51,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def answers(key: RunKey, split: str) -> tuple[list[str], Any, Any]:
-    """Object ids, labels (n,) and probabilities (n, Q) in a record."""
+    """Object ids, labels (n,) and probabilities (n, Q) in a run."""
     rows = [row for row in pq.read_table(RunFolder.of(key).predictions).to_pylist() if row["split"] == split]
     labels, probabilities = (np.array([row[name] for row in rows]) for name in ("label", "probabilities"))
     return [row["object_id"] for row in rows], labels, probabilities
@@ -68,8 +68,8 @@ def pixels_of(collection: str, object_ids: list[str]) -> Tensor:
     return torch.from_numpy(np.load(at.pixels_of_size(32))[[row_of[name] for name in object_ids]])
 
 
-def check_record(key: RunKey, epochs: int, start: Path | None) -> Run:
-    """What must hold of every record: it is whole, and its files agree with each other and with the data."""
+def check_run(key: RunKey, epochs: int, start: Path | None) -> Run:
+    """What must hold of every run: it is whole, and its files agree with each other and with the data."""
     at = RunFolder.of(key)
     run = at.read(verify=True)
     history = read_history(at.history)
@@ -95,7 +95,7 @@ def check_record(key: RunKey, epochs: int, start: Path | None) -> Run:
 
 
 def check_weights(key: RunKey) -> dict[str, Tensor]:
-    """A record's weights give the record's answers."""
+    """A run's weights give the run's answers."""
     at = RunFolder.of(key)
     tensors, header = weights.read(at.weights)
     design, classes = weights.design_in(header, at.weights)
@@ -116,7 +116,7 @@ def test_off_the_shelf(tiny_params: Make) -> None:
     params, theta = tiny_params(), paths.imagenet_weights("test_resnet")
     features(params, "source", "test_resnet", None)
     train.off_the_shelf(params, OFF_THE_SHELF)
-    run = check_record(OFF_THE_SHELF, 20, theta)
+    run = check_run(OFF_THE_SHELF, 20, theta)
     recipe = {"optimiser": "rmsprop", "learning_rate": 0.001, "decay": 0.9, "epsilon": 1e-8, "batch_size": 32}
     assert (
         run.params.items()
@@ -133,7 +133,7 @@ def test_off_the_shelf(tiny_params: Make) -> None:
 def test_fine_tuning(normalisation: str, tiny_params: Make) -> None:
     theta = paths.imagenet_weights("test_resnet")
     train.network(tiny_params(normalisation=normalisation), FINE_TUNING)
-    run = check_record(FINE_TUNING, 4, theta)
+    run = check_run(FINE_TUNING, 4, theta)
     assert run.params["normalisation"] == normalisation
     recipe = {"optimiser": "sgd", "learning_rate": 0.001, "momentum": 0.9, "nesterov": True, "drop_last": False}
     assert run.params.items() >= recipe.items()
@@ -145,7 +145,7 @@ def test_fine_tuning(normalisation: str, tiny_params: Make) -> None:
 def test_from_scratch(tiny_params: Make) -> None:
     paths.imagenet_weights("test_resnet").unlink()  # it needs no θ
     train.network(tiny_params(), SCRATCH)
-    check_record(SCRATCH, 4, None)
+    check_run(SCRATCH, 4, None)
     largest = check_weights(SCRATCH)["layer4.0.conv2.weight"]
     bound = (6 / largest[0].numel()) ** 0.5
     assert largest.abs().max() == pytest.approx(bound, rel=0.05)  # He-uniform, and a few steps
@@ -157,7 +157,7 @@ def test_pretraining_leaves_a_theta(tiny_params: Make) -> None:
     before = theta.read_bytes()
     train.pretrain(tiny_params(seed=3), "test_resnet")
     key = RunKey("photographs", "type", "test_resnet", "scratch", "random", 3)
-    run = check_record(key, 3, None)
+    run = check_run(key, 3, None)
     assert run.params.items() >= {"learning_rate": 0.05, "max_epochs": 3, "momentum": 0.9, "nesterov": True}.items()
     history = read_history(RunFolder.of(key).history)
     assert history[-1].train_loss < history[0].train_loss
@@ -167,7 +167,7 @@ def test_pretraining_leaves_a_theta(tiny_params: Make) -> None:
     design, classes = weights.design_in(header, theta)
     assert (design.architecture, classes) == ("test_resnet", [])
     train.network(tiny_params(), FINE_TUNING)  # it can be transferred from
-    check_record(FINE_TUNING, 4, theta)
+    check_run(FINE_TUNING, 4, theta)
 
 
 @pytest.mark.parametrize("strategy", ["off_the_shelf", "fine_tuning"])
@@ -183,7 +183,7 @@ def test_transfer_starts_from_the_weights_tuned_on_the_source(strategy: Any, tin
         train.off_the_shelf(params, key)
     else:
         train.network(params, key)
-    check_record(key, 2, tuned)
+    check_run(key, 2, tuned)
     found, started = check_weights(key), weights.read(tuned)[0]
     assert same(backbone(found), backbone(started)) is (strategy == "off_the_shelf")
     assert not torch.equal(found["softmax.weight"], started["softmax.weight"])  # the softmax layer is a new one
@@ -252,7 +252,7 @@ def test_keras_constants_of_batch_normalisation(tiny_params: Make, monkeypatch: 
     monkeypatch.setattr(job, "fit_tasks", spy)
     train.network(tiny_params(batch_norm=KERAS), FINE_TUNING)
     assert kept["layers"] == {(1e-3, 0.99)}
-    assert check_record(FINE_TUNING, 4, paths.imagenet_weights("test_resnet")).params["batch_norm_constants"] == "keras"
+    assert check_run(FINE_TUNING, 4, paths.imagenet_weights("test_resnet")).params["batch_norm_constants"] == "keras"
     check_weights(FINE_TUNING)
     train.network(tiny_params(), FINE_TUNING)
     assert kept["layers"] == {(1e-5, 0.9)}
@@ -261,7 +261,7 @@ def test_keras_constants_of_batch_normalisation(tiny_params: Make, monkeypatch: 
 def test_features_of_other_constants_are_refused(tiny_params: Make) -> None:
     params = tiny_params(batch_norm=KERAS)
     features(tiny_params(), "source", "test_resnet", None)
-    with pytest.raises(RecordError, match=r"(?s)batch_norm_epsilon=None.*training\.batch_norm\.constants.*0\.001"):
+    with pytest.raises(RunError, match=r"(?s)batch_norm_epsilon=None.*training\.batch_norm\.constants.*0\.001"):
         train.off_the_shelf(params, OFF_THE_SHELF)
     features(params, "source", "test_resnet", None)
     train.off_the_shelf(params, OFF_THE_SHELF)
@@ -384,10 +384,10 @@ def test_a_killed_run_leaves_no_complete_record(tiny_params: Make, monkeypatch: 
         patched.setattr("rijksnet.training.loop._train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             train.network(params, FINE_TUNING)
-    with pytest.raises(RecordError, match=r"has no run\.json: the run is not complete; `dvc repro` completes it"):
+    with pytest.raises(RunError, match=r"has no run\.json: the run is not complete; `dvc repro` completes it"):
         at.read(verify=True)
     train.network(params, FINE_TUNING)
-    check_record(FINE_TUNING, 4, paths.imagenet_weights("test_resnet"))
+    check_run(FINE_TUNING, 4, paths.imagenet_weights("test_resnet"))
 
 
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json", "predictions.parquet", "weights.safetensors"])
@@ -398,7 +398,7 @@ def test_a_damaged_record_is_refused(name: str, damage: str, finished: RunFolder
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:-1] + b"?")
-    with pytest.raises(RecordError, match=rf"{name} is not the file that the run wrote: restore it with `dvc checkout"):
+    with pytest.raises(RunError, match=rf"{name} is not the file that the run wrote: restore it with `dvc checkout"):
         finished.read(verify=True)
 
 
@@ -409,7 +409,7 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished(finished_once: Path, tiny_params: Make) -> RunFolder:
-    """The record of a short run, trained once and copied for each test."""
+    """The run of a short run, trained once and copied for each test."""
     at, kept = RunFolder.of(FINE_TUNING), finished_once / "record"
     if not kept.exists():
         train.network(tiny_params(max_epochs={"off_the_shelf": 1, "fine_tuning": 1}), FINE_TUNING)
@@ -423,7 +423,7 @@ def finished(finished_once: Path, tiny_params: Make) -> RunFolder:
 
 def test_what_a_run_needs_is_asked_for_by_name(tiny_params: Make) -> None:
     params = tiny_params()
-    with pytest.raises(RecordError, match="test_resnet-imagenet holds no complete features"):
+    with pytest.raises(RunError, match="test_resnet-imagenet holds no complete features"):
         train.off_the_shelf(params, OFF_THE_SHELF)
     with pytest.raises(WeightsError, match=r"weights/source/type/test_resnet\.safetensors does not exist"):
         train.network(params, replace(FINE_TUNING, initialisation="source"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import load_asked
@@ -50,29 +50,29 @@ def test_outcomes(
     shelf: list[bool],
     outcome: str,
     params: Params,
-    write_record: Callable[..., Path],
+    write_run: Callable[..., Path],
     runs_root: Path,
 ) -> None:
-    write_record(TUNED, tuned)
-    write_record(SHELF, shelf)
+    write_run(TUNED, tuned)
+    write_run(SHELF, shelf)
     (verdict,) = judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))
     assert verdict.outcome == outcome
 
 
 @pytest.mark.parametrize("doubtful", [TUNED, SHELF])
 def test_a_test_of_a_network_that_may_be_broken_decides_nothing(
-    doubtful: RunKey, params: Params, write_record: Callable[..., Path], runs_root: Path
+    doubtful: RunKey, params: Params, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
-    write_record(TUNED, [False] * 10 + [True] * 10, doubts=["it broke"] if doubtful == TUNED else [])
-    write_record(SHELF, [True] * 20, doubts=["it broke"] if doubtful == SHELF else [])
+    write_run(TUNED, [False] * 10 + [True] * 10, doubts=["it broke"] if doubtful == TUNED else [])
+    write_run(SHELF, [True] * 20, doubts=["it broke"] if doubtful == SHELF else [])
     (verdict,) = judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))
     assert verdict.p_corrected is not None
     assert verdict.p_corrected < 0.01
     assert verdict.outcome == "doubtful"
 
 
-def test_a_missing_run_is_said_not_guessed(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
-    write_record(TUNED, [True] * 8)
+def test_a_missing_run_is_said_not_guessed(params: Params, write_run: Callable[..., Path], runs_root: Path) -> None:
+    write_run(TUNED, [True] * 8)
     verdicts = judge(claims_of(params), load_asked(params, runs_root))
     assert {verdict.outcome for verdict in verdicts} == {"not run"}
     table = claims_table(verdicts)
@@ -81,9 +81,9 @@ def test_a_missing_run_is_said_not_guessed(params: Params, write_record: Callabl
     assert str(TUNED) in set(table["run"])
 
 
-def test_table_of_claims_traces_both_runs(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
-    write_record(TUNED, [True] * 9 + [False])
-    write_record(SCRATCH, [False] * 7 + [True, True, False])
+def test_table_of_claims_traces_both_runs(params: Params, write_run: Callable[..., Path], runs_root: Path) -> None:
+    write_run(TUNED, [True] * 9 + [False])
+    write_run(SCRATCH, [False] * 7 + [True, True, False])
     (verdict,) = judge([Claim(PRETRAINING, TUNED, SCRATCH)], load_asked(params, runs_root))
     row = claims_table([verdict]).iloc[0]
     assert (row["run"], row["baseline_run"]) == (str(TUNED), str(SCRATCH))
@@ -95,25 +95,25 @@ def test_table_of_claims_traces_both_runs(params: Params, write_record: Callable
 
 
 def test_runs_tested_on_different_objects_are_refused(
-    params: Params, write_record: Callable[..., Path], runs_root: Path
+    params: Params, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
-    write_record(TUNED, [True] * 5)
-    write_record(SHELF, [True] * 5, first_object=2)
-    with pytest.raises(RecordError, match="2 images only in the first, 2 only in the second, 3 in both"):
+    write_run(TUNED, [True] * 5)
+    write_run(SHELF, [True] * 5, first_object=2)
+    with pytest.raises(RunError, match="2 images only in the first, 2 only in the second, 3 in both"):
         judge(claims_of(params), load_asked(params, runs_root))
 
 
 def test_each_claim_is_corrected_over_its_networks(
-    params: Params, write_record: Callable[..., Path], runs_root: Path
+    params: Params, write_run: Callable[..., Path], runs_root: Path
 ) -> None:
     """Networks on one challenge are a family; what is compared on another challenge, or by another claim, is not."""
     claims = [claim for claim in claims_of(params) if claim.name == TUNING and claim.better.challenge != "artist"]
     wins = {("type", 0): 6, ("type", 1): 9, ("material", 0): 6}  # the second network has no run on material
     for (challenge, network), won in wins.items():
         of = ("miniature-rijksmuseum", challenge, params.architectures[network])
-        write_record(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
-        write_record(RunKey(*of, "off_the_shelf", "imagenet"), [False] * won + [True] * (20 - won))
-    write_record(RunKey("miniature-rijksmuseum", "type", params.architectures[0], "scratch", "random"), [True] * 20)
+        write_run(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
+        write_run(RunKey(*of, "off_the_shelf", "imagenet"), [False] * won + [True] * (20 - won))
+    write_run(RunKey("miniature-rijksmuseum", "type", params.architectures[0], "scratch", "random"), [True] * 20)
     claims.append(Claim(PRETRAINING, TUNED, SCRATCH))
     verdicts = judge(claims, load_asked(params, runs_root))
     found = {(v.claim.name, v.claim.better.challenge, v.claim.better.architecture): v for v in verdicts}
@@ -127,12 +127,12 @@ def test_each_claim_is_corrected_over_its_networks(
     assert claims_table(verdicts)["p_corrected"].isna().sum() == 1
 
 
-def test_the_corrected_p_decides(params: Params, write_record: Callable[..., Path], runs_root: Path) -> None:
+def test_the_corrected_p_decides(params: Params, write_run: Callable[..., Path], runs_root: Path) -> None:
     """Six of six discordant pairs alone are significant (p = 0.031), among two such networks they are not (0.0625)."""
     for architecture in params.architectures[:2]:
         of = ("miniature-rijksmuseum", "type", architecture)
-        write_record(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
-        write_record(RunKey(*of, "off_the_shelf", "imagenet"), [False] * 6 + [True] * 14)
+        write_run(RunKey(*of, "fine_tuning", "imagenet"), [True] * 20)
+        write_run(RunKey(*of, "off_the_shelf", "imagenet"), [False] * 6 + [True] * 14)
     runs = load_asked(params, runs_root)
     claims = [claim for claim in claims_of(params) if claim.name == TUNING and claim.better.challenge == "type"]
     assert [verdict.outcome for verdict in judge(claims, runs)] == ["undecided"] * 2

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from rich.console import Console
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.params import Strategy
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, load_all, load_run
@@ -25,14 +25,14 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def pair(write_record: Write) -> tuple[RunResult, RunResult]:
+def pair(write_run: Write) -> tuple[RunResult, RunResult]:
     """Two runs on 20 objects: 16 and 9 right, 8 of them only by the first, 1 only by the second."""
-    tuned, shelf = (load_run(write_record(key, correct)) for key, correct in RIGHT.items())
+    tuned, shelf = (load_run(write_run(key, correct)) for key, correct in RIGHT.items())
     return tuned, shelf
 
 
 def changed(root: Path, of: str, **values: Any) -> RunResult:
-    """The record in `root` with other values in a part of run.json."""
+    """The run in `root` with other values in a part of run.json."""
     content = json.loads((root / "run.json").read_text())
     (root / "run.json").write_text(json.dumps(content | {of: content[of] | values}))
     return load_run(root)
@@ -67,21 +67,21 @@ def test_swapped_runs_give_the_opposite_verdict(pair: tuple[RunResult, RunResult
     ],
 )
 def test_chance_is_not_called_a_difference(
-    other: Sequence[bool], says: str, pair: tuple[RunResult, RunResult], write_record: Write
+    other: Sequence[bool], says: str, pair: tuple[RunResult, RunResult], write_run: Write
 ) -> None:
-    said = verdict(compare(pair[0], load_run(write_record(replace(SHELF, initialisation="rijksmuseum"), other))))
+    said = verdict(compare(pair[0], load_run(write_run(replace(SHELF, initialisation="rijksmuseum"), other))))
     assert says in said
     assert "more than chance between" not in said
 
 
 def test_seeds_are_said_apart_from_the_test_sample(
-    pair: tuple[RunResult, RunResult], write_record: Write, runs_root: Path
+    pair: tuple[RunResult, RunResult], write_run: Write, runs_root: Path
 ) -> None:
-    write_record(replace(TUNED, seed=1), [True] * 18 + [False] * 2)
+    write_run(replace(TUNED, seed=1), [True] * 18 + [False] * 2)
     only_one = compare(*pair, load_all(runs_root))
     assert only_one.seeds is None
     assert "A over seeds 0, 1: 85.0 % on average, standard deviation between seeds 7.1 points" in verdict(only_one)
-    write_record(replace(SHELF, seed=1), [True] * 8 + [False] * 12)
+    write_run(replace(SHELF, seed=1), [True] * 8 + [False] * 12)
     both = compare(*pair, load_all(runs_root))
     assert both.seeds is not None
     assert both.seeds.seeds == (0, 1)
@@ -91,23 +91,23 @@ def test_seeds_are_said_apart_from_the_test_sample(
     assert "not known" not in said
 
 
-def test_two_seeds_of_one_run_compare(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
-    comparison = compare(pair[0], load_run(write_record(replace(TUNED, seed=1), [True] * 12 + [False] * 8)))
+def test_two_seeds_of_one_run_compare(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    comparison = compare(pair[0], load_run(write_run(replace(TUNED, seed=1), [True] * 12 + [False] * 8)))
     assert comparison.seeds is None
     assert comparison.a.spread == comparison.b.spread
     assert comparison.test.difference == pytest.approx(0.2)
 
 
 def test_runs_made_otherwise_are_no_further_seeds(
-    pair: tuple[RunResult, RunResult], write_record: Write, runs_root: Path
+    pair: tuple[RunResult, RunResult], write_run: Write, runs_root: Path
 ) -> None:
-    changed(write_record(replace(TUNED, seed=1), [True] * 20), "params", protocol="as_released")
-    changed(write_record(replace(TUNED, seed=2), [True] * 12, first_object=3), "digests", split="6" * 64)
+    changed(write_run(replace(TUNED, seed=1), [True] * 20), "params", protocol="as_released")
+    changed(write_run(replace(TUNED, seed=2), [True] * 12, first_object=3), "digests", split="6" * 64)
     assert compare(*pair, load_all(runs_root)).a.spread is None
 
 
-def test_what_else_differs_is_said(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
-    root = write_record(replace(TUNED, seed=7), RIGHT[TUNED])
+def test_what_else_differs_is_said(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    root = write_run(replace(TUNED, seed=7), RIGHT[TUNED])
     changed(root, "params", protocol="as_released", input_size=128)
     other = changed(root, "digests", split="6" * 64)
     assert verdict(compare(pair[0], other)).endswith(
@@ -118,36 +118,34 @@ def test_what_else_differs_is_said(pair: tuple[RunResult, RunResult], write_reco
     assert compare(pair[0], pair[0]).warnings == ("A and B are the same record",)
 
 
-def test_a_doubtful_run_is_said_to_be_one(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
-    other = load_run(write_record(replace(TUNED, seed=7), RIGHT[TUNED], doubts=["training accuracy fell"]))
+def test_a_doubtful_run_is_said_to_be_one(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    other = load_run(write_run(replace(TUNED, seed=7), RIGHT[TUNED], doubts=["training accuracy fell"]))
     assert verdict(compare(pair[0], other)).endswith("Mind that B is doubtful: training accuracy fell.")
 
 
-def test_different_questions_are_refused(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
-    other = load_run(write_record(replace(TUNED, challenge="artist"), RIGHT[TUNED]))
-    with pytest.raises(RecordError, match=r"first is on type of miniature-r.*, the second on artist of miniature-r"):
+def test_different_questions_are_refused(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    other = load_run(write_run(replace(TUNED, challenge="artist"), RIGHT[TUNED]))
+    with pytest.raises(RunError, match=r"first is on type of miniature-r.*, the second on artist of miniature-r"):
         compare(pair[0], other)
 
 
-def test_different_test_images_are_refused(pair: tuple[RunResult, RunResult], write_record: Write) -> None:
-    other = load_run(write_record(replace(TUNED, seed=1), RIGHT[TUNED], first_object=5))
-    with pytest.raises(RecordError, match="5 images only in the first, 5 only in the second, 15 in both"):
+def test_different_test_images_are_refused(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    other = load_run(write_run(replace(TUNED, seed=1), RIGHT[TUNED], first_object=5))
+    with pytest.raises(RunError, match="5 images only in the first, 5 only in the second, 15 in both"):
         compare(pair[0], other)
 
 
-def test_different_labels_of_the_same_images_are_refused(
-    pair: tuple[RunResult, RunResult], write_record: Write
-) -> None:
-    root = write_record(replace(TUNED, seed=1), RIGHT[TUNED], classes=4)
-    with pytest.raises(RecordError, match="14 of their 20 test images have different labels"):
+def test_different_labels_of_the_same_images_are_refused(pair: tuple[RunResult, RunResult], write_run: Write) -> None:
+    root = write_run(replace(TUNED, seed=1), RIGHT[TUNED], classes=4)
+    with pytest.raises(RunError, match="14 of their 20 test images have different labels"):
         compare(pair[0], changed(root, "digests", split="6" * 64))
 
 
 def test_a_table_of_80_columns_beside_the_verdict(
-    pair: tuple[RunResult, RunResult], write_record: Write, runs_root: Path
+    pair: tuple[RunResult, RunResult], write_run: Write, runs_root: Path
 ) -> None:
     for key in (TUNED, SHELF):
-        write_record(replace(key, seed=1), [True] * 10 + [False] * 10)
+        write_run(replace(key, seed=1), [True] * 10 + [False] * 10)
     printed = StringIO()
     Console(width=80, file=printed).print(render(compare(*pair, load_all(runs_root))))
     lines = printed.getvalue().splitlines()
@@ -168,12 +166,12 @@ def test_a_run_is_found_by_key_and_by_folder(pair: tuple[RunResult, RunResult], 
 def test_a_run_that_is_not_there_is_answered_with_the_nearest(
     pair: tuple[RunResult, RunResult], runs_root: Path
 ) -> None:
-    with pytest.raises(RecordError, match=f"nearest of the 2 there are:\n  {TUNED}\n  {SHELF}$"):
+    with pytest.raises(RunError, match=f"nearest of the 2 there are:\n  {TUNED}\n  {SHELF}$"):
         find(str(TUNED).replace("fine_tuning", "finetuning"), runs_root)
 
 
 def test_no_run_at_all_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no complete record under"):
+    with pytest.raises(RunError, match="no complete run under"):
         find(str(TUNED), tmp_path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, load_all
 from rijksnet.statistics.claims import Claim
@@ -22,16 +22,16 @@ N = 20
 
 
 @pytest.fixture
-def make(write_record: Callable[..., Path], runs_root: Path) -> Callable[..., dict[RunKey, RunResult]]:
+def make(write_run: Callable[..., Path], runs_root: Path) -> Callable[..., dict[RunKey, RunResult]]:
     """Records with so many of N images right, by seed; the first are right."""
 
-    def records(better: Sequence[int], baseline: Sequence[int] = (), first_seed: int = 0) -> dict[RunKey, RunResult]:
+    def made(better: Sequence[int], baseline: Sequence[int] = (), first_seed: int = 0) -> dict[RunKey, RunResult]:
         for key, counts in ((BETTER, better), (BASELINE, baseline)):
             for seed, right in enumerate(counts, start=first_seed):
-                write_record(replace(key, seed=seed), [i < right for i in range(N)])
+                write_run(replace(key, seed=seed), [i < right for i in range(N)])
         return load_all(runs_root)
 
-    return records
+    return made
 
 
 def test_spread_keeps_seeds_and_test_sample_apart(make: Callable[..., dict[RunKey, RunResult]]) -> None:
@@ -80,7 +80,7 @@ def test_seeds_of_different_splits_are_refused(make: Callable[..., dict[RunKey, 
     path = runs_root / str(replace(BETTER, seed=1)) / "run.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"digests": content["digests"] | {"split": "6" * 64}}))
-    with pytest.raises(RecordError, match=r"seed0 and .*seed1 were made from different splits \(555555555555, 6666"):
+    with pytest.raises(RunError, match=r"seed0 and .*seed1 were made from different splits \(555555555555, 6666"):
         spreads(load_all(runs_root))
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.statistics import significance
 from rijksnet.statistics.significance import (
     bootstrap_interval,
@@ -94,19 +94,19 @@ def test_a_seed_gives_the_same_interval() -> None:
 def test_different_test_objects_are_refused_and_counted() -> None:
     a, b = answers([1, 1, 1, 1], "run a"), answers([1, 1, 1, 1, 1, 1], "run b").iloc[3:]
     with pytest.raises(
-        RecordError, match=r"run a and run b .* 3 images only in the first, 2 only in the second, 1 in both"
+        RunError, match=r"run a and run b .* 3 images only in the first, 2 only in the second, 1 in both"
     ):
         paired_test(a, b)
 
 
 def test_an_image_predicted_twice_is_refused() -> None:
     a = answers([1, 1], "run a")
-    with pytest.raises(RecordError, match="run a predicts 2 images more than once"):
+    with pytest.raises(RunError, match="run a predicts 2 images more than once"):
         paired_test(pd.concat([a, a]).rename("run a"), a)
 
 
 def test_no_image_is_refused() -> None:
-    with pytest.raises(RecordError, match="run a has no test object"):
+    with pytest.raises(RunError, match="run a has no test object"):
         paired_test(answers([], "run a"), answers([1], "run b"))
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 
-from rijksnet.errors import RecordError
+from rijksnet.errors import RunError
 from rijksnet.runs.predictions import Predictions
 from rijksnet.statistics.tails import accuracy_by_tail, train_counts
 
@@ -57,5 +57,5 @@ def test_counts_are_those_of_the_training_split(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_absent_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"type\.parquet is not a file"):
+    with pytest.raises(RunError, match=r"type\.parquet is not a file"):
         train_counts(tmp_path / "type.parquet", ["print"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rijksnet.errors import RecordError, WeightsError
+from rijksnet.errors import RunError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks.architectures import Network
 from rijksnet.networks.weights import Design
@@ -129,7 +129,7 @@ def test_a_description_comes_back(tmp_path: Path) -> None:
 
 def test_features_without_one_are_not_complete(tmp_path: Path) -> None:
     features_file(tmp_path, "running").touch()
-    with pytest.raises(RecordError, match="holds no complete features: run `rijksnet features`, or `dvc repro`, first"):
+    with pytest.raises(RunError, match="holds no complete features: run `rijksnet features`, or `dvc repro`, first"):
         read_description(tmp_path, tmp_path / "weights")
 
 
