@@ -59,6 +59,7 @@ def page(audit: Audit, pictures: Pictures) -> str:
         audit=audit,
         verdict=words.verdict(audit),
         bands=BANDS,
+        colours=plot.COLOURS,
         size=pictures.size,
         challenges=[_challenge(one, pictures) for one in audit.challenges],
         parted=_pairs([pair for pair in notable if pair.parted], pictures),

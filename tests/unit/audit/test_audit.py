@@ -6,6 +6,8 @@ import csv
 import gzip
 import json
 import re
+import subprocess
+import sys
 import tarfile
 from html.parser import HTMLParser
 from io import BytesIO
@@ -14,9 +16,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lxml import etree
 from PIL import Image
 
-from rijksnet.audit.facts import ChallengeFacts, challenge_facts, imbalance, labels_by_object, objects_of
+from rijksnet.audit import plot
+from rijksnet.audit.facts import Band, ChallengeFacts, challenge_facts, imbalance, labels_by_object, objects_of
 from rijksnet.audit.pairs import ChallengeLabels, Pair, duplicates
 from rijksnet.audit.text import text
 from rijksnet.audit.words import listed, verdict
@@ -199,21 +203,21 @@ def test_the_page_is_sound_and_runs_nothing(audit: Audit, folder: Path) -> None:
     assert all(alt for alt in parser.alts)
     assert len(parser.alts) > 100
     assert parser.tables == parser.captions > 8
-    assert parser.ids == set(parser.links)
+    assert sorted(parser.ids) == sorted(set(parser.links)), "no id twice, though there are several figures"
     assert len(page) < 2_000_000
 
 
 class Outline(HTMLParser):
     """What a reader that does not see the page goes by."""
 
-    EMPTY = ("meta", "img", "rect", "line", "circle", "polyline")
+    EMPTY = ("meta", "img", "path")
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.headings: list[str] = []
         self.alts: list[str] = []
-        self.ids: set[str] = set()
+        self.ids: list[str] = []
         self.links: list[str] = []
         self.tables = self.captions = 0
 
@@ -229,7 +233,7 @@ class Outline(HTMLParser):
         if tag in ("img", "svg"):
             self.alts.append(has.get("alt") or has.get("aria-label") or "")
         if "id" in has:
-            self.ids.add(str(has["id"]))
+            self.ids.append(str(has["id"]))
         if tag == "a":
             self.links.append(str(has["href"]).removeprefix("#"))
         if tag == "th":
@@ -250,6 +254,20 @@ def test_the_same_files_give_the_same_bytes(audit: Audit, here: CollectionPaths)
     facts = json.loads(Path("audit/audit.json").read_text("utf-8"))
     assert facts["objects"] == audit.objects
     assert facts["duplicates"]["pairs"] == audit.duplicates.pairs  # type: ignore[union-attr]
+
+
+def test_the_page_has_the_figures_of_every_challenge_in_its_own_colours(audit: Audit, folder: Path) -> None:
+    page = (folder / "audit" / "audit.html").read_text("utf-8")
+    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    expected = [
+        figure
+        for one in audit.challenges
+        for figure in (plot.rank_frequency(list(one.classes.values())), plot.shares(one.bands))
+    ]
+    assert figures == expected
+    for name, colour in plot.COLOURS.items():
+        assert f".{name} {{ background: {colour}; }}" in page
+    assert f"--line: {plot.LINE};" in page
 
 
 def test_the_text_says_the_same(audit: Audit) -> None:
@@ -289,6 +307,61 @@ def test_without_a_catalogue_there_is_no_audit(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(CollectionError, match="run the stage `catalogue`"):
         write_audit(CollectionPaths("nowhere"), Path("audit"))
     assert not Path("audit").exists()
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def read(figure: str, kind: str) -> tuple[str, list[str], list[str]]:
+    """A figure's sentence, its texts and its colours; it is sound as an element among others of a page."""
+    svg = etree.fromstring(figure)
+    assert (svg.get("class"), svg.get("role")) == (kind, "img")
+    assert svg.get("viewBox", "").startswith("0 0 ")
+    assert not {"width", "height"} & set(svg.attrib), "as wide as the page says"
+    assert {etree.QName(one).localname for one in svg} <= {"path", "text"}
+    assert not {str(name) for one in svg.iter() for name in one.attrib} & {"id", "href", "clip-path"}
+    assert "url(" not in figure
+    texts = ["".join(one.itertext()) for one in svg.iter("{*}text")]
+    return str(svg.get("aria-label")), texts, re.findall("fill: (#[0-9a-f]{6})", figure)
+
+
+@pytest.mark.parametrize(
+    ("counts", "bands"),
+    [
+        ([7], ["tail"]),
+        ([1] * 30, ["singletons"]),
+        ([747, 359, 99, 62, 2, 1], ["head", "middle", "tail", "singletons"]),
+        ([112_000 // rank + 1 for rank in range(1, 1001)], ["head"]),
+        ([112_000 // rank**2 + 1 for rank in range(1, 1001)], ["head", "middle", "tail", "singletons"]),
+    ],
+)
+def test_ranks_and_their_bands(counts: list[int], bands: list[str]) -> None:
+    figure = plot.rank_frequency(counts)
+    said, texts, colours = read(figure, "plot")
+    assert said.endswith(f"The largest of {len(counts)} classes has {counts[0]} objects, the smallest {counts[-1]}.")
+    assert [text for text in texts if text in plot.COLOURS] == bands
+    assert {"rank of the class", "objects", "1", "10"} <= set(texts)
+    assert ("10,000" in texts) == (counts[0] > 10_000)
+    assert set(plot.COLOURS.values()) & set(colours) == {plot.COLOURS[band] for band in bands}
+    assert figure.count("stroke-linecap: round") == (len(counts) if len(counts) <= plot.DOTS else 0)
+    assert len(figure) < 12_000
+    assert plot.rank_frequency(counts) == figure
+
+
+def test_shares_of_classes_and_objects() -> None:
+    bands = [Band("head", "", 1, 90, 0.9), Band("middle", "", 0, 0, 0), Band("tail", "", 3, 10, 0.1)]
+    bands.append(Band("singletons", "", 16, 0, 0.001))
+    figure = plot.shares(bands)
+    said, texts, colours = read(figure, "shares")
+    assert said.startswith("head 5 % of the classes, 90 % of the objects; middle 0 % of the classes, 0 % of")
+    assert sorted(texts) == ["10 %", "15 %", "80 %", "90 %", "classes", "objects"], "5 % and 0 % have no room"
+    assert set(plot.COLOURS.values()) <= set(colours)
+    assert plot.shares(bands) == figure
+
+
+def test_only_drawing_loads_matplotlib() -> None:
+    code = "import sys, rijksnet.audit.page, rijksnet.audit.write; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- facts by hand ---------------------------------------------------------------------------------------------------
