@@ -1,4 +1,4 @@
-# `make reproduce` sets everything up and runs the whole experiment; `make test` passes the tests.
+# `make reproduce` sets everything up and runs the whole experiment; `make test` runs all tests.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(shell sed -n 's/^uv==\([0-9.]*\).*/uv==\1/p' requirements.lock)
