@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rijksnet.audit.write import FACTS
 from rijksnet.errors import RunError
 from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths
 from rijksnet.report import challenge, tables
@@ -134,7 +135,7 @@ def gather_supplement(results: Results, reference: Path = tables.REFERENCE) -> S
         confusions=[confusions(run) for run in _best(results.keys, runs)],
         saliency=_findings([at.saliency for at in of_source], runs),
         probes=_findings([at.probes for at in of_source], runs),
-        audits={name: audit for name in results.splits if (audit := _json(CollectionPaths(name).audit / "audit.json"))},
+        audits={name: audit for name in results.splits if (audit := _json(CollectionPaths(name).audit / FACTS))},
         published=_json(PUBLISHED),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rijksnet.paths import CollectionPaths
 from rijksnet.rendering.grid import NOT_APPLICABLE, NOT_RUN, Cell, Grid, minus, p_value, signed
 from rijksnet.report.tables import GROUNDTRUTH, TABLE3_COLUMNS
 
@@ -240,7 +241,7 @@ def _beside(name: str, form: str, signed: str) -> Callable[[Row], str]:
 
 def _of_split(cell: Callable[[Row], str]) -> Callable[[Row], str]:
     """A count of Table 1, with the file that says it."""
-    return lambda row: Cell(cell(row), f"data/{row['collection']}/splits.json")
+    return lambda row: Cell(cell(row), CollectionPaths(row["collection"]).splits_summary.as_posix())
 
 
 def _of_network(cell: Callable[[Row], str]) -> Callable[[Row], str]:

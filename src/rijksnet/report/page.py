@@ -86,7 +86,7 @@ def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) 
     cards = _cards(results, supplement.published)
     collections = list(results.splits)
     anchors = {str(card.run.key): card.anchor for card in cards}
-    anchors |= {f"data/{name}/splits.json": f"data-{name}" for name in collections}
+    anchors |= {CollectionPaths(name).splits_summary.as_posix(): f"data-{name}" for name in collections}
     anchors |= {tables.GROUNDTRUTH: "ground-truth"}
     return html.render(
         TEMPLATE,

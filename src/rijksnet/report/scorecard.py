@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from rijksnet.params import Normalisation
+from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import normalisation
 from rijksnet.report.sizes import size_of
 from rijksnet.report.tables import GROUNDTRUTH, PAPER_SOURCE, PAPER_TARGET, TABLE3_COLUMNS
@@ -132,7 +133,9 @@ def _collections(table1: pd.DataFrame, groundtruth: pd.DataFrame, paper: Paper) 
             if collection == PAPER_SOURCE:
                 yield _counted(cell, groundtruth)
             else:
-                yield _equal(cell, ours.get(column), f"data/{collection}/splits.json", "after the split")
+                yield _equal(
+                    cell, ours.get(column), CollectionPaths(collection).splits_summary.as_posix(), "after the split"
+                )
         if collection == PAPER_TARGET:
             share = ours.get("overlap_percent") if PAPER_SOURCE in set(table1["collection"]) else None
             yield _overlap(PrintedFigure(1, challenge, collection, "", "overlap", _share(printed["overlap"])), share)
@@ -227,7 +230,7 @@ def _overlap(cell: PrintedFigure, ours: float | None) -> PrintedFigure:
     if ours is None or pd.isna(ours):
         return replace(cell, note=f"needs the collections {PAPER_SOURCE} and {PAPER_TARGET}")
     verdict: Outcome = "reproduced" if 5 * floor(ours / 5 + 0.5) == cell.paper else "differs"
-    return replace(cell, ours=ours, verdict=verdict, run=f"data/{cell.collection}/splits.json")
+    return replace(cell, ours=ours, verdict=verdict, run=_split_of(cell.collection))
 
 
 def _equal(cell: PrintedFigure, ours: float | None, run: str, note: str) -> PrintedFigure:
@@ -251,3 +254,8 @@ def _keys(printed: Mapping[Hashable, Any]) -> Iterator[tuple[tuple[str, str], Ma
     for key, figures in printed.items():
         assert isinstance(key, tuple)
         yield key, figures
+
+
+def _split_of(collection: str) -> str:
+    """The file that counts a collection's split, from the project root."""
+    return CollectionPaths(collection).splits_summary.as_posix()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rijksnet.data.table1 import GROUNDTRUTH_TABLE
 from rijksnet.errors import RunError
 from rijksnet.report.sizes import size_of
 from rijksnet.runs.key import RunKey
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from rijksnet.runs.metrics import PerClass
 
 #: Where the paper's figures lie, from the project root.
-REFERENCE = Path("reference")
+REFERENCE = GROUNDTRUTH_TABLE.parent
 
 #: Table 1 as counted on the real ground truth, from the project root.
-GROUNDTRUTH = "reference/rijksmuseum_groundtruth.csv"
+GROUNDTRUTH = GROUNDTRUTH_TABLE.as_posix()
 
 #: The collections of the paper, under the names that this project gives them.
 PAPER_SOURCE, PAPER_TARGET = "rijksmuseum", "antwerp"
@@ -74,7 +75,7 @@ def groundtruth_table(reference: Path = REFERENCE) -> pd.DataFrame:
     Raises:
         RunError: a file is absent.
     """
-    table, printed = pd.read_csv(_existing(reference / Path(GROUNDTRUTH).name)), read_paper(reference).table1
+    table, printed = pd.read_csv(_existing(reference / GROUNDTRUTH_TABLE.name)), read_paper(reference).table1
     for column in ("samples", "classes"):
         table[f"{column}_paper"] = [printed[challenge, PAPER_SOURCE][column] for challenge in table["challenge"]]
     return table

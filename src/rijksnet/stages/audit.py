@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rijksnet.audit.text import text
-from rijksnet.audit.write import write_audit
+from rijksnet.audit.write import PAGE, write_audit
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import show
 
@@ -17,4 +17,4 @@ def audit(params: Params, collection: str) -> None:
     """Write the audit, and say where it is."""
     paths = CollectionPaths(collection)
     show(text(write_audit(paths, paths.audit)))
-    print(paths.audit / "audit.html")
+    print(paths.audit / PAGE)
