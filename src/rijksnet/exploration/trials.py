@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: Softmax layers of one round: enough to train faster together, few enough for the sampler to learn between rounds.
 TOGETHER = 20
 
-Told = Callable[[str], None]
+Tell = Callable[[str], None]
 NOTHING_TRAINED = np.zeros(0, np.bool_)
 
 
@@ -104,7 +104,7 @@ def at_once(subject: Subject) -> int:
     return TOGETHER if subject.strategy == "off_the_shelf" else 1
 
 
-def carry_out(board: Board, trials: Sequence[Trial], subject: Subject, told: Told) -> None:
+def carry_out(board: Board, trials: Sequence[Trial], subject: Subject, told: Tell) -> None:
     """Choose recipes for all trials, train by them, and keep what came out."""
     choices = [subject.chosen(trial) for trial in trials]
     if subject.strategy == "off_the_shelf":
@@ -115,7 +115,7 @@ def carry_out(board: Board, trials: Sequence[Trial], subject: Subject, told: Tol
         board.finish(trial, outcome)
 
 
-def train_heads(subject: Subject, choices: Sequence[Choice], told: Told) -> list[Outcome]:
+def train_heads(subject: Subject, choices: Sequence[Choice], told: Tell) -> list[Outcome]:
     """Outcomes of softmax layers, in the order of their choices; those on the same features train side by side."""
     computed = compute.choose(subject.params.training)
     outcomes: dict[int, Outcome] = {}
@@ -140,7 +140,7 @@ def train_heads(subject: Subject, choices: Sequence[Choice], told: Told) -> list
     return [outcomes[i] for i in range(len(choices))]
 
 
-def _tell(told: Told, heads: int, epoch: int) -> None:
+def _tell(told: Tell, heads: int, epoch: int) -> None:
     told(f"{heads} side by side, epoch {epoch}")
 
 
@@ -152,7 +152,7 @@ def _of_head(head: Head, per_epoch: float, seconds: float) -> Outcome:
     return Outcome("complete", history, best, head.hits, epochs * per_epoch, seconds)
 
 
-def train_network(subject: Subject, choice: Choice, trial: Trial, told: Told) -> Outcome:
+def train_network(subject: Subject, choice: Choice, trial: Trial, told: Tell) -> Outcome:
     """Fine-tune a network; the study's pruner is asked after each epoch whether it is worth going on."""
     job = subject.job(choice)
     recipe, computed = job.recipe, compute.choose(subject.params.training)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # processes that draw have no use for MLflow
     from pathlib import Path
 
     from rijksnet.runs.folder import Run, RunFolder
-    from rijksnet.tracking.mlflow_store import Pictures
+    from rijksnet.tracking.mlflow_store import WritePictures
 
 #: From this many runs on, processes that draw save more than their start costs.
 MANY = 8
@@ -29,7 +29,7 @@ PROCESSES = 4
 
 
 @contextmanager
-def pictures(folders: Sequence[RunFolder]) -> Iterator[Pictures]:
+def pictures(folders: Sequence[RunFolder]) -> Iterator[WritePictures]:
     """What writes the artifacts of each of these runs into an empty folder.
 
     Drawing takes two thirds of the time of publishing; that of many runs is done by processes of its own, ahead.

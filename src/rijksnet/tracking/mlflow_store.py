@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rijksnet.runs.live import Live
     from rijksnet.tracking.stores import Store
 
-Pictures = Callable[[RunFolder, Run, Path], None]
+WritePictures = Callable[[RunFolder, Run, Path], None]
 Outcome = Literal["added", "completed", "mended", "present"]
 
 #: The file of a run's model, among its artifacts, that holds the weights.
@@ -126,7 +126,7 @@ def publish(
     run: Run,
     shown: RunState,
     lineage: StageLineage | None,
-    pictures: Pictures,
+    pictures: WritePictures,
     folder: Path,
 ) -> tuple[str, Outcome]:
     """Make the store show a run, whole: parameters, metrics, lineage, data, artifacts and the model.
@@ -166,7 +166,7 @@ def publish(
     return run_id, "completed" if streamed else "added"
 
 
-def _log_artifacts(store: Store, run_id: str, at: RunFolder, run: Run, pictures: Pictures, folder: Path) -> None:
+def _log_artifacts(store: Store, run_id: str, at: RunFolder, run: Run, pictures: WritePictures, folder: Path) -> None:
     pictures(at, run, folder)
     _copy_run(at, run, folder / "run")
     artifacts.write(store, run_id, folder)
