@@ -42,7 +42,8 @@ def main() -> None:
     key = RunKey(chosen.collection, chosen.challenge, chosen.architecture, "off_the_shelf", "imagenet", 0)
     subject, study = subject_of(params, key), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     jobs = [
-        subject.job(replace(subject.chosen(study.ask()), pixels=subject.fixed.pixels)) for _ in range(chosen.layers)
+        subject.job(replace(subject.chosen(study.ask()), normalisation=subject.fixed.normalisation))
+        for _ in range(chosen.layers)
     ]
     recipes = [replace(job.recipe, max_epochs=chosen.epochs, patience=chosen.epochs) for job in jobs]
     train, validation = (jobs[0].examples(split) for split in (protocol.TRAIN, protocol.VALIDATION))

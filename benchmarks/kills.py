@@ -70,7 +70,7 @@ def results(project: Project) -> dict[str, str]:
             content = file.read_bytes()
             if file.suffix == ".json" and file.name != "metrics.json":
                 content = json.dumps(
-                    {k: v for k, v in json.loads(content).items() if k not in ("lineage", "records")}
+                    {k: v for k, v in json.loads(content).items() if k not in ("lineage", "run_digests")}
                 ).encode()
             found[name] = hashlib.sha256(content).hexdigest()
     for file in sorted((project.folder / "results").glob("table*.csv")):

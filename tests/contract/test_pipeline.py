@@ -179,7 +179,7 @@ def test_a_side_experiment_writes_the_runs_that_the_report_asks_for(
 
 
 @pytest.mark.parametrize("stage", ["probes", "saliency"])
-def test_evidence_lies_where_the_report_looks_for_it(stage: str) -> None:
+def test_findings_lie_where_the_report_looks_for_it(stage: str) -> None:
     chosen = load(ROOT / "params.yaml")
     at = FindingPaths(chosen.source.collection, ITEM["item.challenge"], ITEM["item.architecture"])
     assert [filled(path, chosen) for path in stages()[stage]["outs"]] == [getattr(at, stage).as_posix()]

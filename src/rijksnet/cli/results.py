@@ -25,7 +25,7 @@ def publish(
     repair: Annotated[bool, typer.Option("--repair", help="look at the bytes of all that is there, too")] = False,
     or_later: Annotated[bool, typer.Option("--or-later", help="a store that fails is told, with status 0")] = False,
 ) -> None:
-    """Make MLflow complete from the records: runs, registered versions, champions. A second call adds nothing.
+    """Make MLflow complete from the run folders: runs, registered versions, champions. A second call adds nothing.
 
     It looks whether what MLflow claims to show is there, artifacts too, and mends what is not.
     """

@@ -19,7 +19,6 @@ from rijksnet.files import replacing
 from rijksnet.paths import PARAMS
 from rijksnet.protocol import VALIDATION
 from rijksnet.runs import lineage, writing
-from rijksnet.runs import study as study_record
 from rijksnet.runs.result import load_run
 from rijksnet.runs.study import Study, StudyFolder, Trial
 from rijksnet.statistics.significance import paired_test
@@ -89,8 +88,8 @@ def _conclude(subject: Subject, board: Board, at: StudyFolder, ranked: Sequence[
         with replacing(at.root / name) as partial:
             partial.write_bytes(picture)
     study = _study(subject, at, ranked, choice, attempts, chosen, opened, digests)
-    study_record.write(at, study, trials)
-    return study_record.read(at)
+    at.write(study, trials)
+    return at.read()
 
 
 def choice_of(subject: Subject, attempt: Attempt) -> Choice:

@@ -49,7 +49,7 @@ def download(architecture: str, out: Path) -> None:
 def import_file(architecture: str, source: Path, out: Path, step: dict[str, str] | None = None) -> None:
     """θ from any safetensors file whose header names its architecture, checked by loading it.
 
-    A file written here, a record's or a registered model's, brings its ancestry along.
+    A file written here, a run's or a registered model's, brings its ancestry along.
 
     Args:
         step: how the file came here, in place of that it is one.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RunError
 from rijksnet.publishing import publish
-from rijksnet.runs import study as study_record
 from rijksnet.runs.folder import RunFolder
+from rijksnet.runs.study import StudyFolder
 from rijksnet.tracking import mlflow_store, pins, registry, stores, studies
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def _findings(
 
 
 def _studies(store: Store, thorough: bool) -> Iterator[str]:
-    for at in study_record.find():
+    for at in StudyFolder.concluded_in():
         try:
-            if not studies.shows(store, at, study_record.read(at), thorough):
+            if not studies.shows(store, at, at.read(), thorough):
                 yield f"{at.root}: no run shows it whole"
         except RunError as error:
             yield f"{at.root}: the study is damaged: {error}"

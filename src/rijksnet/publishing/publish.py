@@ -22,10 +22,10 @@ from rijksnet.progress import progress
 from rijksnet.publishing.card import card
 from rijksnet.publishing.pictures import pictures
 from rijksnet.runs import lineage
-from rijksnet.runs import study as study_record
 from rijksnet.runs.findings import FindingPaths
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import RunKey
+from rijksnet.runs.study import StudyFolder
 from rijksnet.tracking import address, mlflow_store, pins, registry, stores, studies
 
 if TYPE_CHECKING:
@@ -211,9 +211,9 @@ def publish_findings(store: Store, params: Params, published: Sequence[Publicati
 def publish_studies(store: Store, thorough: bool = False) -> int:
     """Show the concluded studies, a damaged one left out with a warning; the number that were not shown yet."""
     added = 0
-    for at in study_record.find():
+    for at in StudyFolder.concluded_in():
         try:
-            study = study_record.read(at)
+            study = at.read()
         except RunError as error:
             _warn(error)
             continue
@@ -246,7 +246,7 @@ def known() -> dict[str, Any]:
     with suppress(OSError, ValueError):
         said = json.loads(PUBLISHED.read_text(encoding="utf-8"))
         digests = {str(at.root.relative_to(RUNS)): at.digest() for at in RunFolder.complete_in()}
-        return {key: shown for key, shown in said.items() if digests.get(key) == shown["run_digest"]}
+        return {key: shown for key, shown in said.items() if digests.get(key) == shown.get("run_digest", "")}
     return {}
 
 

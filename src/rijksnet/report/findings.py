@@ -23,9 +23,9 @@ SALIENCY_EXPLAINED = """\
 Each row is one test object: its picture, then where the network looks by three methods, each with ImageNet's weights θ
 (a trained softmax layer on the frozen network) and with the tuned weights θ̂. Maps explain the network's own answer,
 right or wrong; VisualBackProp (Bojarski et al. 2016) is the paper's method and knows no class. *Deletion*: mean
-probability of that answer while the pixels are blurred away, the most attended first: lower is more faithful.
-*Insertion*: the same while they come back: higher is more faithful (Petsiuk et al. 2018). A map that says nothing
-scores as the random order does."""
+probability of that answer while the pixels give way to the mean colour, the most attended first: lower is more
+faithful. *Insertion*: the same while they come back to a blurred image: higher is more faithful (Petsiuk et al. 2018).
+A map that says nothing scores as the random order does."""
 
 SHIFT_EXPLAINED = """\
 How far attention moved from θ to θ̂ on the same images; beside it the same measure between the maps of *different*

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -26,6 +25,8 @@ from rijksnet.runs.result import RunResult, SplitSummary
 from rijksnet.statistics.significance import wilson_interval
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rijksnet.params import Params, Strategy
     from rijksnet.runs.metrics import PerClass
 

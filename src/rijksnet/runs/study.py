@@ -107,23 +107,63 @@ class StudyFolder:
         """The run of what the protocol fixes."""
         return RunFolder(self.root / "fixed")
 
+    @classmethod
+    def concluded_in(cls, root: Path = STUDIES) -> Iterator[StudyFolder]:
+        """The concluded ones under a folder, in the order of their keys."""
+        return (cls(path.parent) for path in sorted(root.glob("*/*/*/*/study.json")))
+
+    def write(self, study: Study, trials: Sequence[Trial]) -> None:
+        """Write trials.csv and curves.csv and, last, study.json with the digests of all files of the folder."""
+        varied = list(dict.fromkeys(name for trial in trials for name in trial.params))
+        rows = [[*(_cell(getattr(trial, name)) for name in COLUMNS), *_params(trial, varied)] for trial in trials]
+        _write_csv(self.trials, [*COLUMNS, *varied], rows)
+        epochs = [[trial.number, *astuple(epoch)] for trial in trials for epoch in trial.history]
+        _write_csv(self.curves, ["number", *EPOCH], epochs)
+        files = {
+            path.name: sha256_of(path) for path in sorted(self.root.iterdir()) if path.is_file() and path != self.study
+        }
+        with replacing(self.study) as partial:
+            content = {**asdict(study), "files": files}
+            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def read(self) -> Study:
+        """Read and verify what study.json says.
+
+        Raises:
+            RunError: it is not complete, not understood, or a file is not the one that the study wrote.
+        """
+        if not self.study.is_file():
+            raise RunError(
+                f"{self.root} has no {self.study.name}: the study is not concluded; `rijksnet explore` does it"
+            )
+        try:
+            content = json.loads(self.study.read_text(encoding="utf-8"))
+            study = Study(**{**content, "key": RunKey(**content["key"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{self.study} cannot be read ({error}): conclude the study again") from error
+        for name, digest in study.files.items():
+            if not (self.root / name).is_file() or sha256_of(self.root / name) != digest:
+                raise RunError(f"{self.root / name} is not the file that the study wrote: conclude the study again")
+        return study
+
+    def read_trials(self) -> list[Trial]:
+        """All attempts with their curves; parameters as text."""
+        curves: dict[int, list[Epoch]] = {}
+        with self.curves.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                epoch = Epoch(int(row["epoch"]), int(row["time_ms"]), *(float(row[name]) for name in EPOCH[2:]))
+                curves.setdefault(int(row["number"]), []).append(epoch)
+        with self.trials.open(newline="", encoding="utf-8") as file:
+            return [_trial(row, curves) for row in csv.DictReader(file)]
+
+    def digest(self) -> str:
+        """A study's identity: sha256 of study.json."""
+        return hashlib.sha256(self.study.read_bytes()).hexdigest()
+
 
 #: What stands in trials.csv before the parameters.
 COLUMNS = [one.name for one in fields(Trial) if one.name not in ("params", "history")]
 EPOCH = [one.name for one in fields(Epoch)]
-
-
-def write(at: StudyFolder, study: Study, trials: Sequence[Trial]) -> None:
-    """Write trials.csv and curves.csv and, last, study.json with the digests of all files of the folder."""
-    varied = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    rows = [[*(_cell(getattr(trial, name)) for name in COLUMNS), *_params(trial, varied)] for trial in trials]
-    _write_csv(at.trials, [*COLUMNS, *varied], rows)
-    epochs = [[trial.number, *astuple(epoch)] for trial in trials for epoch in trial.history]
-    _write_csv(at.curves, ["number", *EPOCH], epochs)
-    files = {path.name: sha256_of(path) for path in sorted(at.root.iterdir()) if path.is_file() and path != at.study}
-    with replacing(at.study) as partial:
-        content = {**asdict(study), "files": files}
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _params(trial: Trial, varied: Sequence[str]) -> list[str]:
@@ -142,36 +182,6 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
         writer.writerows(rows)
 
 
-def read(at: StudyFolder) -> Study:
-    """Read and verify what study.json says.
-
-    Raises:
-        RunError: it is not complete, not understood, or a file is not the one that the study wrote.
-    """
-    if not at.study.is_file():
-        raise RunError(f"{at.root} has no {at.study.name}: the study is not concluded; `rijksnet explore` does it")
-    try:
-        content = json.loads(at.study.read_text(encoding="utf-8"))
-        study = Study(**{**content, "key": RunKey(**content["key"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{at.study} cannot be read ({error}): conclude the study again") from error
-    for name, digest in study.files.items():
-        if not (at.root / name).is_file() or sha256_of(at.root / name) != digest:
-            raise RunError(f"{at.root / name} is not the file that the study wrote: conclude the study again")
-    return study
-
-
-def read_trials(at: StudyFolder) -> list[Trial]:
-    """All attempts with their curves; parameters as text."""
-    curves: dict[int, list[Epoch]] = {}
-    with at.curves.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            epoch = Epoch(int(row["epoch"]), int(row["time_ms"]), *(float(row[name]) for name in EPOCH[2:]))
-            curves.setdefault(int(row["number"]), []).append(epoch)
-    with at.trials.open(newline="", encoding="utf-8") as file:
-        return [_trial(row, curves) for row in csv.DictReader(file)]
-
-
 def _trial(row: dict[str, str], curves: Mapping[int, Sequence[Epoch]]) -> Trial:
     whole = ("number", "slot", "attempt", "started_ms", "ended_ms", "best_epoch", "epochs")
     number = ("accuracy", "loss", "cost", "seconds")
@@ -180,13 +190,3 @@ def _trial(row: dict[str, str], curves: Mapping[int, Sequence[Epoch]]) -> Trial:
     values |= {name: float(row[name]) if row[name] else None for name in number}
     params = {name: text for name, text in row.items() if name not in COLUMNS and text}
     return Trial(**values, params=params, history=tuple(curves.get(int(row["number"]), ())))
-
-
-def digest(at: StudyFolder) -> str:
-    """A study's identity: sha256 of study.json."""
-    return hashlib.sha256(at.study.read_bytes()).hexdigest()
-
-
-def find(root: Path = STUDIES) -> Iterator[StudyFolder]:
-    """The concluded studies under a folder, in the order of their keys."""
-    return (StudyFolder(path.parent) for path in sorted(root.glob("*/*/*/*/study.json")))

@@ -151,8 +151,8 @@ def adopt_winner(subject: Subject, board: Board, study: Study) -> None:
     winner = next(one for one in board.attempts() if one.number == study.best["trial"])
     adopt.write(paths.PARAMS, subject.strategy, conclude.choice_of(subject, winner), paths.PARAMS)
     console.print(
-        f"{paths.PARAMS} has it now as training.recipe.{subject.strategy}, with its pixels: `dvc repro` or `dvc exp "
-        f"run` trains by it; null in its place is the protocol's again"
+        f"{paths.PARAMS} has it now as training.recipe.{subject.strategy}, with its normalisation: `dvc repro` or "
+        f"`dvc exp run` trains by it; null in its place is the protocol's again"
     )
 
 

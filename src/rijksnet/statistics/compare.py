@@ -195,7 +195,7 @@ def _side(run: RunResult, repeats: Mapping[RunKey, RunResult]) -> RunMeasures:
 def _warnings(a: RunResult, b: RunResult) -> list[str]:
     found = []
     if a.digest == b.digest:
-        found.append("A and B are the same record")
+        found.append("A and B are the same run")
     found += [f"{letter} is doubtful: {doubt}" for letter, run in (("A", a), ("B", b)) for doubt in run.doubts]
     for name in SETTINGS:
         if a.settings[name] != b.settings[name]:

@@ -221,7 +221,7 @@ def open_store(tracking: Tracking) -> Store:
         raise TrackingError(
             f"the tracking store {address.shown(tracking)} cannot be used ({type(error).__name__}: {error}); start it, "
             "or set tracking.uri or MLFLOW_TRACKING_URI. Nothing is lost: `rijksnet publish` brings it up to date from "
-            "the records"
+            "the run folders"
         ) from error
 
 

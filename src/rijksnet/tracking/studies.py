@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rijksnet.runs import study as study_record
 from rijksnet.runs.folder import RunFolder
 from rijksnet.tracking import artifacts, mlflow_store, views
 from rijksnet.tracking.stores import studies_name
@@ -32,7 +31,7 @@ def shows(store: Store, at: StudyFolder, study: Study, thorough: bool = False) -
     Args:
         thorough: look at the bytes of its artifacts, too.
     """
-    experiment, digest = store.standing(studies_name(study.key)), study_record.digest(at)
+    experiment, digest = store.standing(studies_name(study.key)), at.digest()
     found = store.runs(experiment, _is_of(study)) if experiment else []
     shown = next((run.info.run_id for run in found if run.data.tags.get("study_digest") == digest), None)
     return shown is not None and not (thorough and artifacts.damaged(store, shown))
@@ -52,7 +51,7 @@ def publish(store: Store, at: StudyFolder, study: Study, says: str, folder: Path
     """
     if shows(store, at, study, thorough):
         return "present"
-    experiment, digest = store.experiment_of_studies(study.key), study_record.digest(at)
+    experiment, digest = store.experiment_of_studies(study.key), at.digest()
     found = store.runs(experiment, _is_of(study))
     if found:
         run_id = str(found[0].info.run_id)
@@ -64,7 +63,7 @@ def publish(store: Store, at: StudyFolder, study: Study, says: str, folder: Path
         run_id = str(made.info.run_id)
         mlflow_store.log(store, run_id, params=dict(_params(study)))
     published = _published_trials(store, experiment, run_id)
-    for trial in study_record.read_trials(at):
+    for trial in at.read_trials():
         if str(trial.number) not in published:
             _publish_trial(store, experiment, run_id, study, trial)
     mlflow_store.log(store, run_id, None, mlflow_store.metrics(_measured(study), study.ended_ms), _tags(study, says))

@@ -51,7 +51,7 @@ def ui(params: Params, host: str, port: int, names: Sequence[str] = ()) -> None:
         _show(params, at)
         return
     if not address.exists(params.tracking):
-        raise TrackingError(f"there is no tracking store at {at} yet: `rijksnet publish` makes it from the records")
+        raise TrackingError(f"there is no tracking store at {at} yet: `rijksnet publish` makes it from the run folders")
     _check_port(host, port)
     with _served(address.absolute(params.tracking), host, port, names) as server:
         here = "127.0.0.1" if host == "0.0.0.0" else host
@@ -69,7 +69,7 @@ def _show(params: Params, at: str) -> None:
     experiments = store.client.search_experiments(order_by=["name ASC"])
     prepared = [(one, found) for one in experiments if (found := views.prepared(one.tags))]
     if not prepared:
-        console.print("it has no run of this project yet: `rijksnet publish` brings them there from the records")
+        console.print("it has no run of this project yet: `rijksnet publish` brings them there from their folders")
     for experiment, found in prepared:
         console.print(f"\n{experiment.name}")
         for view in found:

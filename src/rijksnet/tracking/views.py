@@ -114,7 +114,7 @@ def description(collection: str, challenge: str, official_split: bool) -> str:
     return (
         f"**{challenge}** on **{collection}**: {asked}, from its photograph.{split}\n\n"
         "One run is one *architecture*, trained by one *strategy* from one *initialisation* (`imagenet` is the paper's "
-        "θ, `rijksmuseum` its θ̂, tuned on the source collection) with one *seed*. `test/…` is measured once, on the "
+        "θ, the source's name its θ̂, tuned on that collection) with one *seed*. `test/…` is measured once, on the "
         "test split, after training; `tested/…` on the validation split, with the weights that are tested. "
         f"A run whose tag `{CURRENT}` is `no` was made again since; the prepared comparisons leave it out. "
         "**Views**, above the list of runs, opens the prepared comparisons."

@@ -1,4 +1,4 @@
-"""One training, from its first epoch to its records: what every strategy has in common once it has been settled."""
+"""One training, from its first epoch to its run folders: what every strategy has in common once it has been settled."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rijksnet import protocol
     from rijksnet.runs.history import Epoch
 
-#: TrainingOutcome images, at most, that are classified again after training.
+#: Training images, at most, that are classified again after training.
 SAMPLE = 1000
 
 #: An accuracy is less than another where it is so by this much, in [0, 1], and by so many standard errors.

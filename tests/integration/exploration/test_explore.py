@@ -21,7 +21,6 @@ from ruamel.yaml import YAML
 import postgres
 from rijksnet.exploration.board import Attempt, Board
 from rijksnet.params import Params, load
-from rijksnet.runs import study as study_record
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.study import StudyFolder
@@ -86,7 +85,7 @@ def test_a_study_is_searched_concluded_and_adopted(
     params = load(Path("params.yaml"))
     explore.explore(params, HEADS, None, 1, adopts=False, helps=False)
     at = StudyFolder.of(HEADS)
-    study = study_record.read(at)
+    study = at.read()
     assert study.counts["places"] == study.counts["attempts"] == 6
     assert {file.name for file in at.root.iterdir()} >= {
         "study.json", "trials.csv", "curves.csv", "params.yaml", "history.png", "slice.png",
@@ -120,7 +119,7 @@ def test_a_study_is_searched_concluded_and_adopted(
     # a second call finds the study as it is, adopted or not, and trains nothing
     before = at.study.read_bytes()
     explore.explore(adopted, HEADS, None, 1, adopts=True, helps=False)
-    assert study_record.read(at).digests == study.digests
+    assert at.read().digests == study.digests
     assert json.loads(at.study.read_text())["test"] == json.loads(before)["test"]
 
 
@@ -141,9 +140,9 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
 ) -> None:
     params = load(Path("params.yaml"))
     explore.explore(params, HEADS, 3, 1, adopts=False, helps=False)
-    first = study_record.read(StudyFolder.of(HEADS))
+    first = StudyFolder.of(HEADS).read()
     explore.explore(params, HEADS, 24, 1, adopts=False, helps=False)
-    second = study_record.read(StudyFolder.of(HEADS))
+    second = StudyFolder.of(HEADS).read()
     assert (first.counts["places"], second.counts["places"]) == (3, 24)
     assert second.name == first.name
     if second.best["trial"] != first.best["trial"]:
@@ -155,7 +154,7 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
 def test_accuracy_against_cost(project: Path, content: dict[str, Any]) -> None:
     params = write_params(content, objectives=["accuracy", "cost"], pruner="none")
     explore.explore(params, HEADS, 12, 1, adopts=False, helps=False)
-    front = study_record.read(StudyFolder.of(HEADS)).front
+    front = StudyFolder.of(HEADS).read().front
     assert front
     costs, accuracies = [one["cost"] for one in front], [one["accuracy"] for one in front]
     assert costs == sorted(costs, reverse=True)
@@ -171,7 +170,7 @@ def test_hopeless_networks_are_given_up(project: Path, content: dict[str, Any]) 
     params = write_params(content)
     explore.explore(params, NETWORKS, 12, 1, adopts=False, helps=False)
     at = StudyFolder.of(NETWORKS)
-    study, trials = study_record.read(at), pd.read_csv(at.trials)
+    study, trials = at.read(), pd.read_csv(at.trials)
     assert study.counts["pruned"] > 0
     assert study.counts["complete"] > 0
     pruned = trials[trials["state"] == "pruned"]

@@ -12,7 +12,6 @@ import pytest
 from helpers import KEY, STARTED_MS, epochs, write_run
 from rijksnet.params import Params
 from rijksnet.publishing import check, publish
-from rijksnet.runs import study as study_record
 from rijksnet.runs.study import Study, StudyFolder, Trial
 from rijksnet.tracking.stores import Store
 
@@ -65,7 +64,7 @@ def concluded(params: Params, only_weights: None) -> None:
         shutil.copytree(made.root, at.root)
     shutil.rmtree(made.root)
     (AT.root / "history.png").write_bytes(b"a picture")
-    study_record.write(AT, study(TRIALS), TRIALS)
+    AT.write(study(TRIALS), TRIALS)
 
 
 def runs_of(store: Store) -> tuple[Any, dict[str, Any]]:
@@ -79,10 +78,10 @@ def runs_of(store: Store) -> tuple[Any, dict[str, Any]]:
 
 @pytest.mark.usefixtures("concluded")
 def test_what_a_study_left_is_read_back_whole() -> None:
-    read = study_record.read(AT)
+    read = AT.read()
     assert read.test["accuracy_a"] == 0.7
     assert set(read.files) == {"trials.csv", "curves.csv", "history.png"}
-    found = study_record.read_trials(AT)
+    found = AT.read_trials()
     assert [replace(trial, params={}) for trial in found] == [replace(trial, params={}) for trial in TRIALS]
     assert found[0].params == {"optimiser": "sgd", "learning_rate": "0.0123456789", "batch_size": "16"}
 
@@ -133,7 +132,7 @@ def test_publishing_twice_adds_nothing_and_a_longer_study_adds_what_is_new(store
     before, _ = runs_of(store)
     assert publish.publish_studies(store) == 0
     longer = [*TRIALS, replace(TRIAL, number=5, slot=4, accuracy=0.9)]
-    study_record.write(AT, study(longer), longer)
+    AT.write(study(longer), longer)
     assert publish.publish_studies(store) == 1
     after, trials = runs_of(store)
     assert after.info.run_id == before.info.run_id

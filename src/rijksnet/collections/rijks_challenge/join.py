@@ -31,10 +31,11 @@ PREFIXES = {"RP-P-": "prent", "RP-T-": "tekening", "SK-": "schilderij"}
 LEAST_AGREEMENT_OF_RECORDS = 0.95
 LEAST_AGREEMENT_OF_NUMBERS = 0.85
 
-#: Neighbours are alike: on the real ground truth, labels shifted by one row still agree for 89 % by record and 96 % by
+#: Neighbours are alike: on the real ground truth, labels shifted by one row still agree for 89 % by record and 95 % by
 #: number. So a join is also doubtful if some stretch of files fits rows better that are so far away, with at least so
-#: many more objects that agree. Where the join is right, no stretch gains more than 3 (62,000 real records); where one
-#: of 1,000 files is shifted by one row, the gain reaches 10 in 58 % of all places by numbers, in 99.8 % by creators.
+#: many more objects that agree. Where the join is right, no stretch gains more than 3 (62,000 real records); where a
+#: stretch of 1,000 files is shifted by one row, the gain reaches 10 in 58 % of all places by numbers, in 99.8 % by
+#: creators.
 SHIFTS = (-3, -2, -1, 1, 2, 3)
 LEAST_GAIN = 10
 
