@@ -52,7 +52,7 @@ def main() -> None:
     def alone() -> None:
         for recipe in recipes:
             layer = nn.Linear(jobs[0].feature_size, classes)
-            with compute.threads_for(layer):
+            with compute.threads_for(layer, computed):
                 list(fit(layer, make_optimiser(layer, recipe.optimiser), train, validation, recipe, 0, computed))
 
     def together() -> None:

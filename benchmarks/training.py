@@ -34,6 +34,7 @@ def training_on(device: Device) -> Training:
         batch_norm=BatchNorm(constants="own", frozen="running"),
         precision="auto",
         device=device,
+        threads="auto",
         max_epochs=MaxEpochs(off_the_shelf=1, fine_tuning=ROUNDS),
         seed=0,
     )

@@ -83,6 +83,7 @@ def content() -> Content:
             "batch_norm": {"constants": "own", "frozen": "running"},
             "precision": "fp32",
             "device": DEVICE,
+            "threads": "auto",
             "max_epochs": {"off_the_shelf": 20, "fine_tuning": 4},
             "seed": 0,
         },

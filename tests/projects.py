@@ -91,6 +91,7 @@ def make_tiny(project: Project) -> None:
     params["seeds"] |= {"target_challenges": [], "architectures": []}
     params["side_experiments"] |= {"common_classes": [], "multi_task": [], "objects": 4}
     params["input_size"] = 32
+    params["training"]["threads"] = 1
     params["training"]["max_epochs"] = {"off_the_shelf": 5, "fine_tuning": 2}
     yaml.dump(params, file)
 

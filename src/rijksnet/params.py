@@ -102,6 +102,9 @@ class Training(Frozen):
     batch_norm: BatchNorm = Field(description="batch normalisation")
     precision: Precision = Field(description="auto: bf16 where the processor has it natively, else fp32")
     device: Device = Field(description="auto: the accelerator if there is one, else the processor")
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        description="of the processor; auto: one a core. Weights depend on it, in their last bits; 1 where others work"
+    )
     max_epochs: MaxEpochs = Field(description="upper bounds; early stopping usually ends a run sooner")
     seed: int = Field(ge=0, description="seed of initialisation and batch order")
 
@@ -354,6 +357,7 @@ def _key(location: tuple[int | str, ...]) -> str:
     """A key as the file spells it: pydantic's location also names the member of a union that it tried."""
     if location[:1] == ("collections",):
         location = location[:2] + location[3:]
-    elif location[:1] == ("input_size",):
-        location = location[:1]
+    for union in (("input_size",), ("training", "threads")):
+        if location[: len(union)] == union:
+            location = union
     return ".".join(str(part) for part in location)

@@ -86,6 +86,7 @@ CHOICES: dict[str, list[Any]] = {
     "training.batch_norm.frozen": ["running", "batch"],
     "training.precision": ["auto", "fp32", "bf16"],
     "training.device": ["auto", "cpu", "cuda", "mps"],
+    "training.threads": ["auto"],
     "exploration.challenges.0": ["material", "type", "artist"],
     "exploration.strategies.0": ["off_the_shelf", "fine_tuning"],
     "exploration.sampler": ["tpe", "random"],

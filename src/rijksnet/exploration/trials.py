@@ -164,7 +164,7 @@ def train_network(subject: Subject, choice: Choice, trial: Trial, told: Tell) ->
     kept: dict[str, Tensor] = {}
     how: How = "complete"
     note, started = "", time.perf_counter()
-    with compute.threads_for(job.model):
+    with compute.threads_for(job.model, computed):
         try:
             for epoch in fit(job.model, optimiser, training, validation, recipe, subject.key.seed, computed):
                 history.append(epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from rijksnet.runs.key import RunKey
 from rijksnet.statistics.significance import wilson_interval
 from rijksnet.training import compute
 from rijksnet.training import probes as probing
-from rijksnet.training.compute import Compute
 from rijksnet.training.loop import Examples, predict
 from rijksnet.training.probes import Probes
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from rijksnet.data.subsets import LabelledSplits
     from rijksnet.params import Params
     from rijksnet.protocol import InputNormalisation
+    from rijksnet.training.compute import Compute
     from rijksnet.training.probes import Depth
 
 
@@ -120,7 +120,7 @@ def _probe(
     computed: Compute,
 ) -> list[dict[str, Any]]:
     """A row a depth: where it lies, and what its probe scores."""
-    computed = Compute(computed.device, torch.float32)  # casting such small layers takes longer than multiplying
+    computed = replace(computed, dtype=torch.float32)  # casting such small layers takes longer than multiplying
     ends = np.cumsum([len(data[split]) for split in SPLITS])
     standardised = probing.standardise(maps, slice(0, int(ends[0])))
     examples = {

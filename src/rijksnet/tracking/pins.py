@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 By = Literal["pipeline", "person"]
 
 #: What run.json counts rather than settles: two runs may differ in it and still be trained alike.
-COUNTED = ("classes", "train_images", "validation_images", "test_images", "device")
+COUNTED = ("classes", "train_images", "validation_images", "test_images", "device", "threads")
 
 
 @dataclass(frozen=True)

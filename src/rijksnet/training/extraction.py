@@ -42,7 +42,8 @@ def extract_collection(params: Params, collection: str, architecture: str, file:
     kinds: list[Statistics] = ["running"] if frozen == "running" else ["running", "batch"]
     for kind in kinds:
         started = time.perf_counter()
-        with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
+        title = f"features {collection} {architecture} ({kind})"
+        with compute.threads_for(network, computed), progress(title, len(pixels)) as report:
             for done in extract(network, pixels, features_file(folder, kind), kind, computed):
                 report(done, f"{done / (time.perf_counter() - started):.0f} images/s on {computed}")
     softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())

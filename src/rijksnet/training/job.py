@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -104,13 +104,13 @@ def carry_out(params: Params, job: Job) -> None:
         stack.enter_context(_alone(job, folder))
         for task in job.tasks:
             task.at.run.unlink(missing_ok=True)  # what stands here is not complete until it is written again
+        stack.enter_context(compute.threads_for(job.model, computed))
         flat = [_flat(params, job, task, computed) for task in job.tasks]
         pad = checkpoint.Checkpoint(folder, _identity(job, flat, origin["code"]))
         optimiser = make_optimiser(job.model, job.recipe.optimiser, job.recipe.layer_rate)
         state = pad.load(job.model, optimiser)
         if state.why_anew:
             console.print(f"[yellow]warning[/]: {job.key} is trained from its beginning: {escape(state.why_anew)}")
-        stack.enter_context(compute.threads_for(job.model))
         followers = [
             stack.enter_context(_followed(params, task, state.started_ms, its_flat, pad.folder))
             for task, its_flat in zip(job.tasks, flat, strict=True)
@@ -183,7 +183,11 @@ def _train(
     epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes)
     with progress(str(job.key), job.recipe.max_epochs) as report:
         report(len(state.history), "resumed" if state.history else f"starts on {computed}")
+        others, at_first = compute.OtherWork(), True
         for epoch in epochs:
+            if at_first and computed.device.type == "cpu" and (why := others.warning()):
+                console.print(f"[yellow]warning[/]: {why}")
+            at_first = False
             state.history.append(epoch)
             if protocol.best_epoch(state.validation_losses) == len(state.history) - 1:
                 state.kept = {name: tensor.detach().clone() for name, tensor in job.model.state_dict().items()}
@@ -254,6 +258,7 @@ def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> di
         **recipe,
         "device": computed.device.type,
         "precision": str(computed.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
         **writing.settings(params, task.key.strategy, task.data, job.input_size),
     }
 

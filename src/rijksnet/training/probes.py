@@ -135,7 +135,7 @@ def fit_probes(
     going = list(depths)
     train, validation = (_for_each(one, len(depths)) for one in (train, validation))
     epochs = fit_tasks(probes, optimiser, train, validation, until_all_stop, seed, compute, classes=classes)
-    with threads_for(probes):
+    with threads_for(probes, compute):
         for epoch in epochs:
             for depth in going:
                 histories[depth].append(epoch[depth])

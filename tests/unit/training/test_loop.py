@@ -281,7 +281,7 @@ def test_training_does_not_import_torchs_compiler() -> None:
         from rijksnet.protocol import RMSPROP, Recipe
         from rijksnet.training import compute
         from rijksnet.training.loop import Examples, fit, make_optimiser
-        settings = {"protocol": "as_written", "precision": "bf16", "device": "cpu"}
+        settings = {"protocol": "as_written", "precision": "bf16", "device": "cpu", "threads": "auto"}
         settings["normalisation"] = Normalisation(off_the_shelf="unit", fine_tuning="unit")
         settings["recipe"] = Recipes(off_the_shelf=None, fine_tuning=None)
         settings["batch_norm"] = BatchNorm(constants="own", frozen="running")
