@@ -139,6 +139,7 @@ class StudyFolder:
         try:
             content = json.loads(self.study.read_text(encoding="utf-8"))
             study = Study(**{**content, "key": RunKey(**content["key"])})
+            _ = study.best["normalisation"], study.fixed["normalisation"]  # one of before says `pixels`
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{self.study} cannot be read ({error}): conclude the study again") from error
         for name, digest in study.files.items():

@@ -183,3 +183,12 @@ def test_a_damaged_study_is_left_out_with_a_warning(
     assert "trials.csv is not the file that the study wrote: conclude the study again" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+@pytest.mark.usefixtures("concluded")
+def test_a_study_of_an_earlier_form_is_left_out_with_a_warning(
+    params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AT.study.write_text(AT.study.read_text().replace('"normalisation"', '"pixels"'))
+    publish.publish(params)
+    assert f"{AT.study} cannot be read ('normalisation'): conclude the study again" in capsys.readouterr().err
