@@ -35,7 +35,8 @@ DEVICE = os.environ.get("RIJKSNET_TEST_DEVICE", "cpu")
 FIRST = (
     "tests/pipeline/test_repro.py",
     "tests/integration/exploration/",
-    "tests/unit/analysis/",
+    "tests/unit/report/",
+    "tests/unit/stages/",
     "tests/pipeline/",
     "tests/integration/tracking/",
 )

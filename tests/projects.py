@@ -24,15 +24,20 @@ TUNED = "miniature-antwerp/type/test_resnet/fine_tuning-miniature-rijksmuseum-se
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout in which commands run as a person would run them there."""
+    """A checkout in which commands run as a person would run them there.
+
+    `warm` is a folder with a `rijksnet` that has imported what it needs (see warm.py); None: each is a new process.
+    """
 
     folder: Path
+    warm: Path | None = None
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command in the project and return what it prints, both streams."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        commands = [str(self.warm)] if self.warm else []
         environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([*commands, str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(self.folder / "src"),
             "DVC_NO_ANALYTICS": "1",
         }

@@ -22,7 +22,7 @@ def reproduced(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) ->
     """A copy of the reproduced project, which these tests change one after another."""
     folder = tmp_path_factory.mktemp("projects") / "copy"
     shutil.copytree(reproduced.folder, folder, symlinks=True)
-    return Project(folder)
+    return Project(folder, reproduced.warm)
 
 
 def client(project: Project) -> mlflow.MlflowClient:
@@ -156,7 +156,7 @@ def test_a_pulled_clone_trains_nothing(reproduced: Project, tmp_path: Path) -> N
     reproduced.run("dvc", "remote", "add", "--force", "shared", str(remote))
     reproduced.run("dvc", "push", "--remote", "shared")
     reproduced.run("dvc", "remote", "remove", "shared")
-    clone = Project(tmp_path / "clone")
+    clone = Project(tmp_path / "clone", reproduced.warm)
     reproduced.git("clone", "--quiet", str(reproduced.folder), str(clone.folder))
     (clone.folder / ".work").mkdir()
     clone.run("dvc", "remote", "add", "shared", str(remote))
