@@ -3,7 +3,7 @@
     python warm.py SOCKET                   the server: imports once, and forks for each command
     python -IS warm.py SOCKET rijksnet …    a command: as if it were `rijksnet …`, in this folder and environment
 
-The server imports nothing of rijksnet: each command imports the code that PYTHONPATH names, as a new process would.
+The server imports nothing of rijksnet: each command imports the code of its folder, as a new process would.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def run(asked: dict[str, object], streams: list[int]) -> None:
     os.chdir(str(asked["folder"]))
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[:] = [*environment.get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
+    # the folder's own code first, to which the command line would else go over in a new process (cli/own_code.py)
+    sys.path[:] = [str(Path("src").resolve()), *environment.get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
     status = 1
     try:
         from rijksnet.cli import main

@@ -89,12 +89,13 @@ def mcnemar(better_a: int, better_b: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values of one family of tests, corrected so that the chance of any false finding stays below the level, and in
     the order given (Holm 1979); no test is needed to be independent of another. An empty family is allowed."""
-    from statsmodels.stats.multitest import multipletests
-
     if not p_values:
         return []
-    corrected: list[float] = multipletests(list(p_values), method="holm")[1].tolist()
-    return corrected
+    order = np.argsort(p_values)  # of equal ones the order changes nothing
+    raw = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(raw), 1)
+    return [float(p) for p in corrected]  # statsmodels gives the same, and collects garbage at every call: 0.2 s
 
 
 def wilson_interval(accuracy: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -115,7 +115,7 @@ def test_what_else_differs_is_said(pair: tuple[RunResult, RunResult], write_run:
         "B 128; and that they learned from different splits: A 555555555555, B 666666666666."
     )
     assert compare(*pair).warnings == ()
-    assert compare(pair[0], pair[0]).warnings == ("A and B are the same record",)
+    assert compare(pair[0], pair[0]).warnings == ("A and B are the same run",)
 
 
 def test_a_doubtful_run_is_said_to_be_one(pair: tuple[RunResult, RunResult], write_run: Write) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
 
 from rijksnet.errors import RunError
 from rijksnet.statistics import significance
@@ -133,6 +134,12 @@ def test_wilson_intervals_of_published_examples(right: int, n: int, low: float, 
 def test_holm_of_a_published_example() -> None:
     """Four p-values of which Holm's procedure rejects the first and the last at 0.05 (Wikipedia, Holm–Bonferroni)."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_as_statsmodels_computes_it(seed: int) -> None:
+    p_values = [round(p, 2) for p in np.random.default_rng(seed).uniform(0, 0.3, 12)]  # some of them equal
+    assert holm(p_values) == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_holm_of_one_test_or_none_corrects_nothing() -> None:
