@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,15 +39,15 @@ def warm() -> Iterator[Path]:
 def reproduced(tmp_path_factory: pytest.TempPathFactory, worker_id: str, warm: Path) -> Project:
     """The tiny project after its first `dvc repro`; tests change copies of it only, so that their order is free.
 
-    That first one starts a new process for each stage, as people do; what comes after it has them started warm. With
-    `-n` the first process that needs it makes it for all.
+    Its commands start warm; `replace(project, warm=None)` has them started as people do. With `-n` the first process
+    that needs it makes it for all.
     """
     here = tmp_path_factory.getbasetemp()
     shared = here if worker_id == "master" else here.parent
     made = shared / "reproduced"
     with FileLock(shared / "reproduced.lock"):
         if not made.is_file():
-            project = checkout(shared / "first")
+            project = replace(checkout(shared / "first"), warm=warm)
             make_tiny(project)
             commit(project, "Tiny parameters")
             project.repro()

@@ -237,10 +237,10 @@ def test_killed_workers_lose_nothing(
     where: str, project: Path, content: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     address = "sqlite:///studies.db" if where == "sqlite" else request.getfixturevalue("postgresql")
-    content["training"]["max_epochs"]["fine_tuning"] = 25
+    content["training"]["max_epochs"]["fine_tuning"] = 16
     params = write_params(content, storage=address, heartbeat_s=1, pruner="none")
-    kill_two_of_three(params, NETWORKS, 6)
-    check_that_all_are_accounted_for(params, NETWORKS, 6)
+    kill_two_of_three(params, NETWORKS, 4)
+    check_that_all_are_accounted_for(params, NETWORKS, 4)
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(project: Path, content: dict[str, Any]) -> None:
