@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOG_EVERY_S = 15.0
+#: Seconds over which the machine's own count of its work, in hundredths of a second, is exact enough.
+COUNTED_S = 1.0
 
 
 class Report(Protocol):
@@ -77,3 +81,43 @@ def new_bars(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+class OtherWork:
+    """What other processes make of this machine's cores while this one computes; Linux alone tells.
+
+    Args:
+        threads: how many this one computes with, in step.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads, self._asked = threads, threads == 1
+        self._busy, self._own, self._since = _busy_seconds(), time.process_time(), time.monotonic()
+
+    def warning(self) -> str:
+        """Why this process is slow, if its threads wait for other processes; else empty.
+
+        It is told once: the machine counts too coarsely for less than `COUNTED_S`, and how it began is enough to know.
+        """
+        elapsed = time.monotonic() - self._since
+        if self._asked or elapsed < COUNTED_S:
+            return ""
+        self._asked = True
+        cores = os.cpu_count() or 1
+        others = (_busy_seconds() - self._busy - (time.process_time() - self._own)) / elapsed
+        if cores - others > self._threads - 0.5:
+            return ""
+        return (
+            f"other processes keep {others:.1f} of {cores} cores busy, and {self._threads} threads that work in step "
+            "wait for the slowest: training may be several times as fast with training.threads: 1"
+        )
+
+
+def _busy_seconds() -> float:
+    """Seconds that all cores have worked since the machine started; 0 where it does not say."""
+    try:
+        with Path("/proc/stat").open(encoding="ascii") as file:
+            user, nice, system, _, _, irq, softirq, *_ = map(int, file.readline().split()[1:])
+    except (OSError, ValueError):
+        return 0.0
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")

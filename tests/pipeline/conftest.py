@@ -61,4 +61,4 @@ def twin(reproduced: Project, tmp_path: Path) -> Project:
     """A copy of the reproduced project, to change at will: its artifacts follow it."""
     folder = tmp_path / "twin"
     shutil.copytree(reproduced.folder, folder, symlinks=True)
-    return Project(folder, reproduced.warm)
+    return replace(reproduced, folder=folder)

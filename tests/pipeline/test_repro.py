@@ -23,7 +23,7 @@ def reproduced(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) ->
     """A copy of the reproduced project, which these tests change one after another."""
     folder = tmp_path_factory.mktemp("projects") / "copy"
     shutil.copytree(reproduced.folder, folder, symlinks=True)
-    return Project(folder, reproduced.warm)
+    return replace(reproduced, folder=folder)
 
 
 def client(project: Project) -> mlflow.MlflowClient:

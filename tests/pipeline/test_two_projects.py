@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,7 +14,7 @@ from stores import served
 
 def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: Project, tmp_path: Path) -> None:
     """The second project's source is another collection under the same challenges and architecture."""
-    one, two = (Project(tmp_path / name, reproduced.warm) for name in ("one", "two"))
+    one, two = (replace(reproduced, folder=tmp_path / name) for name in ("one", "two"))
     for project in (one, two):
         shutil.copytree(reproduced.folder, project.folder, symlinks=True)
     for made in ("runs", "pins", "mlartifacts"):  # what both have in common, θ say, lies in DVC's cache

@@ -39,7 +39,7 @@ def unshown(store: Store, params: Params, thorough: bool = False) -> Iterator[st
     runs: dict[RunFolder, Run] = {}
     for at in RunFolder.complete_in():
         try:
-            runs[at] = at.read(verify=True) if thorough else at.read(verify=False)
+            runs[at] = at.read(verify=thorough)
         except RunError as error:
             yield f"{at.root}: the run is damaged: {error}"
     complete = mlflow_store.complete_runs(store, runs.values())

@@ -226,7 +226,7 @@ def publish_studies(store: Store, thorough: bool = False) -> int:
 def _read(at: RunFolder, verify: bool) -> Run | None:
     """A run, its files seen if asked for: those of a thousand runs are hundreds of gigabytes."""
     try:
-        return at.read(verify)
+        return at.read(verify=verify)
     except RunError as error:
         _warn(error)
         return None

@@ -83,7 +83,7 @@ class RunFolder:
         """The complete ones under a folder, in the order of their keys."""
         return (cls(path.parent) for path in sorted(root.glob("*/*/*/*/run.json")))
 
-    def read(self, verify: bool) -> Run:
+    def read(self, *, verify: bool) -> Run:
         """What run.json says.
 
         Args:

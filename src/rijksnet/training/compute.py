@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -80,38 +78,6 @@ def threads_for(model: nn.Module, computed: Compute) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class OtherWork:
-    """What other processes make of this machine's cores, from when it is made; Linux alone tells."""
-
-    def __init__(self) -> None:
-        self._busy, self._own, self._since = _busy_seconds(), time.process_time(), time.monotonic()
-
-    def cores(self) -> float:
-        """How many cores they have kept busy."""
-        elapsed, own = time.monotonic() - self._since, time.process_time() - self._own
-        return max(0.0, (_busy_seconds() - self._busy - own) / elapsed) if elapsed else 0.0
-
-    def warning(self) -> str:
-        """Why this process is slow, if its threads, which work in step, wait for other processes; else empty."""
-        threads, cores, others = torch.get_num_threads(), os.cpu_count() or 1, self.cores()
-        if threads == 1 or cores - others > threads - 0.5:
-            return ""
-        return (
-            f"other processes keep {others:.1f} of {cores} cores busy, and {threads} threads that work in step wait "
-            "for the slowest: training may be several times as fast with training.threads: 1"
-        )
-
-
-def _busy_seconds() -> float:
-    """Seconds that all cores have worked since the machine started; 0 where it does not say."""
-    try:
-        with Path("/proc/stat").open(encoding="ascii") as file:
-            user, nice, system, _, _, irq, softirq, *_ = map(int, file.readline().split()[1:])
-    except (OSError, ValueError):
-        return 0.0
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def has_native_bf16(device: str) -> bool:

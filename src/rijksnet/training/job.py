@@ -19,7 +19,7 @@ from rijksnet import paths, protocol
 from rijksnet.data.subsets import at
 from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
-from rijksnet.progress import progress
+from rijksnet.progress import OtherWork, progress
 from rijksnet.runs import lineage, writing
 from rijksnet.runs.history import write_history
 from rijksnet.runs.live import Live, followed
@@ -183,11 +183,10 @@ def _train(
     epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes)
     with progress(str(job.key), job.recipe.max_epochs) as report:
         report(len(state.history), "resumed" if state.history else f"starts on {computed}")
-        others, at_first = compute.OtherWork(), True
+        others = OtherWork(torch.get_num_threads() if computed.device.type == "cpu" else 1)
         for epoch in epochs:
-            if at_first and computed.device.type == "cpu" and (why := others.warning()):
+            if why := others.warning():
                 console.print(f"[yellow]warning[/]: {why}")
-            at_first = False
             state.history.append(epoch)
             if protocol.best_epoch(state.validation_losses) == len(state.history) - 1:
                 state.kept = {name: tensor.detach().clone() for name, tensor in job.model.state_dict().items()}

@@ -118,31 +118,3 @@ def test_threads_are_those_asked_for(tiny_params: Callable[..., Params]) -> None
         with compute.threads_for(model, compute.choose(tiny_params(threads=asked).training)):
             assert torch.get_num_threads() == used
     assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize(
-    ("threads", "others", "warns"), [(2, 0.2, False), (2, 1.4, True), (1, 1.9, False), (2, 2.0, True)]
-)
-def test_threads_that_wait_for_other_processes_are_told(
-    threads: int, others: float, warns: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten seconds on two cores, of which this process works three."""
-    machine, own, clock = iter((100.0, 103.0 + 10 * others)), iter((7.0, 10.0)), iter((50.0, 60.0))
-    monkeypatch.setattr(compute, "_busy_seconds", lambda: next(machine))
-    monkeypatch.setattr(compute.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(compute.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(compute.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    told = compute.OtherWork().warning()
-    assert bool(told) is warns
-    if warns:
-        assert f"other processes keep {others:.1f} of 2 cores busy" in told
-        assert "training.threads: 1" in told
-
-
-def test_a_machine_that_does_not_tell_is_taken_as_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(compute.Path, "open", refuse)
-    assert compute.OtherWork().cores() == 0
