@@ -8,6 +8,7 @@ The server imports nothing of rijksnet: each command imports the code of its fol
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -15,8 +16,14 @@ import socket
 import sys
 from pathlib import Path
 
-#: What takes a second and more to import: the network libraries, and what tables, pictures and the store are made with.
-HEAVY = ("torch", "timm", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn", "matplotlib.figure", "mlflow")
+#: What others' libraries take seconds to import: networks, tables, pictures, pages, the store, the command line.
+HEAVY = (
+    *("torch", "timm", "safetensors.torch", "captum.attr", "sklearn.svm", "sklearn.ensemble", "scipy.stats"),
+    *("pandas", "pyarrow.parquet", "PIL.Image", "cykooz_resizer", "matplotlib.backends.backend_agg", "lxml.etree"),
+    *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+    *("typer", "rich.progress", "rich.table", "rich.markdown", "pydantic", "ruamel.yaml", "requests", "filelock"),
+    *("grimp", "jinja2", "markdown_it", "optuna"),
+)
 
 
 def ask(address: str, command: list[str]) -> int:
@@ -34,6 +41,10 @@ def serve(address: str) -> None:
     """Answer until this process is ended."""
     for name in HEAVY:
         __import__(name)
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["torch"])  # it reads the metadata of all that is installed, once
+    gc.freeze()  # what is shared with the commands is not written to
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has answered is waited for by nobody
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)

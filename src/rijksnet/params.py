@@ -67,7 +67,9 @@ class Imagenet(Frozen):
     """Where θ comes from; every architecture stands in exactly one of the four lists."""
 
     timm: list[Architecture] = Field(description="architectures whose ImageNet weights timm downloads")
-    file: dict[Architecture, str] = Field(description="architecture: path of a safetensors file")
+    file: dict[Architecture, str] = Field(
+        description="architecture: path of a safetensors file, or of one that Keras saved (.keras, .h5)"
+    )
     registry: dict[Architecture, RegistryWeights] = Field(
         description="architecture: weights from an MLflow registry, for example another museum's θ̂"
     )

@@ -7,15 +7,16 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from projects import MODEL, OWN, Project, run_of
+from projects import MODEL, OWN, Project, change, commit, run_of
 
 
 @pytest.mark.parametrize("how", [["--temp"], ["--queue"]])
 def test_an_experiment_of_dvc_s_is_shown_by_the_project_s_store_and_moves_no_champion(
     twin: Project, how: list[str]
 ) -> None:
-    twin.git("add", "--all")
-    twin.git("commit", "--quiet", "--allow-empty", "--message", "As it is")
+    change(twin, source__challenges=["type"], target__challenges=["type"], side_experiments__challenges=[])
+    change(twin, side_experiments__architectures=[])
+    commit(twin, "One challenge, to be quick")
     pins = {pin.name: pin.read_bytes() for pin in (twin.folder / "pins").iterdir()}
     setting = ["-S", "training.max_epochs.fine_tuning=1"]
     twin.run("dvc", "exp", "run", *how, "--name", "tried-once", *setting, "publish")

@@ -29,8 +29,12 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
         for project in (one, two):
             change(project, tracking__uri=address)
         one.run("rijksnet", "publish")
-        two.repro()
         store = mlflow.MlflowClient(address, address)
+        # from its first project's champion the second one transfers as from any θ
+        champion = store.get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
+        theta = {"model": f"models:/{MODEL}@champion", "store": address, "sha256": champion}
+        change(two, imagenet__pretrain__architectures=[], imagenet__registry={"test_resnet": theta})
+        assert "import_model@test_resnet" in two.repro()
         models = {model.name: model for model in store.search_registered_models()}
         theirs = MODEL.replace("rijksmuseum", "louvre")
         assert set(models) == {MODEL, MODEL.replace("-type-", "-artist-"), theirs}
@@ -41,18 +45,14 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
         assert store.get_model_version_by_alias(theirs, "champion").tags["weights_sha256"] == weights
         assert store.get_model_version_by_alias(MODEL, "champion").tags["run_key"] == OWN
         assert two.run("rijksnet", "publish", "--check").strip() == "MLflow shows every run, whole"
-        # from its first project's champion the second one transfers as from any θ
-        champion = store.get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
-        change(two, imagenet__pretrain__architectures=[])
-        theta = {"model": f"models:/{MODEL}@champion", "store": address, "sha256": champion}
-        change(two, imagenet__registry={"test_resnet": theta})
-        assert "import_model@test_resnet" in two.repro("target_fine_tuning@type-test_resnet")
     start = run_of(two, TUNED.replace("miniature-rijksmuseum-seed0", "imagenet-seed0"))["ancestry"]
     assert [step["from"] for step in start] == ["training", "training", "registry", "training"]
     assert start[1]["name"] == OWN
     assert start[2]["name"] == f"models:/{MODEL}/1"
     # and with the server gone, everything of the second project is there to go on with
+    change(two, training__max_epochs__off_the_shelf=4)
     said = two.run("dvc", "repro")
+    assert "Running stage 'target_tuned_off_the_shelf@type-test_resnet'" in said
     assert "warning" in said
     assert run_of(two, tuned)["digests"]["initial_weights"] == run_of(two, own)["files"]["weights.safetensors"]
     assert (two.folder / "results" / "README.md").is_file()

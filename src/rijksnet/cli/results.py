@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rijksnet.cli.app import MODELS, RESULTS, app, console, params
+from rijksnet.cli.app import MODELS, RESULTS, app, check_challenge, console, params
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -183,6 +183,35 @@ def take(
     from rijksnet.models.take import take
 
     take(params(), what, store)
+
+
+@app.command("import_keras", rich_help_panel=MODELS)
+def import_keras(
+    file: Annotated[Path, typer.Argument(help="a .keras archive, a .weights.h5 or a .h5 of Keras", show_default=False)],
+    architecture: Annotated[
+        str,
+        typer.Option(help="vgg16, vgg19, resnet50, inception_v3, xception, densenet121 or efficientnet_b0"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="the file to write; FILE.safetensors otherwise", show_default=False)
+    ] = None,
+    challenge: Annotated[
+        str, typer.Option(help="register it instead, as a version of this challenge's model: published θ̂")
+    ] = "",
+) -> None:
+    """Take the backbone out of a file that Keras saved: for imagenet.file, or as weights to transfer from.
+
+    keras.applications' networks, alone, with a head or inside another model. Heads stay behind, and are named.
+    """
+    from rijksnet.errors import ParamsError
+    from rijksnet.models import import_keras as importing
+
+    if challenge and out:
+        raise ParamsError("--challenge registers and --out writes a file: give one of them")
+    if challenge:
+        importing.register_keras(params(), file, architecture, check_challenge(challenge))
+    else:
+        importing.import_keras(file, architecture, out or file.with_suffix(".safetensors"))
 
 
 @app.command(rich_help_panel=MODELS)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from rijksnet.collections.rijks_challenge import groundtruth
 from rijksnet.data.splits import assign, keep_common_classes, labels_of
 from rijksnet.files import replacing, sha256_of
+from rijksnet.paths import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rijksnet.params import Challenge
 
 #: The counts on the real ground truth that `write_groundtruth_table` makes.
-GROUNDTRUTH_TABLE = Path("reference/rijksmuseum_groundtruth.csv")
+GROUNDTRUTH_TABLE = REFERENCE / "rijksmuseum_groundtruth.csv"
 
 #: Objects that an artist has at least in the paper's printed 1,196 classes.
 LEAST_OBJECTS = 10

@@ -14,6 +14,7 @@ from torch import nn
 
 from rijksnet.errors import ParamsError
 from rijksnet.networks.batch_norm import set_epsilon
+from rijksnet.networks.keras.form import build_as_keras
 from rijksnet.networks.weights import SOFTMAX, Design
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Network(nn.Module):
         name = timm_name(design.architecture)
         self.backbone = timm.create_model(name, pretrained=False, **design.options)
         remove_head(self.backbone, name, design.options)
+        if design.form is not None:
+            build_as_keras(self.backbone, design.architecture, design.form)
         if design.batch_norm_epsilon is not None:
             set_epsilon(self.backbone, design.batch_norm_epsilon)
         self.softmax = nn.Linear(self.backbone.num_features, classes)

@@ -54,6 +54,11 @@ def write(
     """
     from timm.models import save_for_hf
 
+    if design.form is not None:
+        raise WeightsError(
+            f"this {design.architecture} is built as Keras builds it, which timm's is not: it goes out as ONNX "
+            "(--as onnx)"
+        )
     model: Any = timm.create_model(timm_name(design.architecture), num_classes=len(classes), **design.options)
     head = model.get_classifier()
     missing, unexpected = model.load_state_dict(network.backbone.state_dict(), strict=False)

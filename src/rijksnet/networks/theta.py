@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: What is said of weights whose publisher does not say it.
 UNKNOWN = "not stated"
 
+#: Endings of files that Keras writes; its reader is imported only for them.
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
 
 def download(architecture: str, out: Path) -> None:
     """θ as timm publishes it; the hub client compares the size of what it downloads, not its content.
@@ -46,17 +49,22 @@ def download(architecture: str, out: Path) -> None:
     _save(pretrained.state_dict(), design, Path(f"timm's {architecture}"), out, [step])
 
 
-def import_file(architecture: str, source: Path, out: Path, step: dict[str, str] | None = None) -> None:
-    """θ from any safetensors file whose header names its architecture, checked by loading it.
+def import_file(architecture: str, source: Path, out: Path, step: dict[str, str] | None = None) -> list[str]:
+    """θ from a file: one that Keras wrote, or safetensors whose header names its architecture, checked by loading it.
 
     A file written here, a run's or a registered model's, brings its ancestry along.
 
     Args:
         step: how the file came here, in place of that it is one.
 
+    Returns:
+        What a person should know of the import: what was left out, what the file did not say.
+
     Raises:
         WeightsError: the file is damaged, is another architecture's, or its header says too little.
     """
+    if source.suffix.lower() in KERAS_SUFFIXES:
+        return _import_keras(architecture, source, out)
     tensors, header = weights.read(source)
     design = published_design(header, source)
     if timm_name(design.architecture) != timm_name(architecture):
@@ -65,6 +73,17 @@ def import_file(architecture: str, source: Path, out: Path, step: dict[str, str]
     licence = {} if before else {"licence": header.get("licence") or header.get("license") or UNKNOWN}
     step = step or {"from": "file", "name": source.name, "sha256": sha256_of(source)}
     _save(tensors, design, source, out, [*before, {**step, **licence}])
+    return []
+
+
+def _import_keras(architecture: str, source: Path, out: Path) -> list[str]:
+    from rijksnet.networks.keras.convert import load
+
+    found = load(source, architecture)
+    step = {"from": "keras", "name": source.name, "sha256": sha256_of(source), "licence": UNKNOWN}
+    _save(found.tensors, found.design, source, out, [step])
+    left_out = [f"left out, as no part of the backbone: {', '.join(found.left_out)}"] if found.left_out else []
+    return [*left_out, *found.notes]
 
 
 def published_design(header: dict[str, str], path: Path) -> Design:

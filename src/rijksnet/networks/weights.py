@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a model that is served needs no parameters
 
     from torch import Tensor, nn
 
+    from rijksnet.networks.keras.form import KerasForm
     from rijksnet.protocol import BatchNormConstants
 
 #: The one header key of files written here. One key, because safetensors writes several in random order, and the same
@@ -41,11 +42,16 @@ class Design:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)  #: and standard deviation
     #: of every batch normalisation, which the weights were trained with; None: as timm builds the network
     batch_norm_epsilon: float | None = None
+    form: KerasForm | None = None  #: None: as timm builds the network
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Design:
         mean, std = tuple(content["mean"]), tuple(content["std"])
-        return cls(content["architecture"], content["options"], mean, std, content.get("batch_norm_epsilon"))
+        return cls(**{**content, "mean": mean, "std": std})
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the header; a form is in it only where there is one, so that other weights keep their bytes."""
+        return {name: value for name, value in asdict(self).items() if name != "form" or value is not None}
 
     def normalising(self, batch_norm: BatchNormConstants | None) -> Design:
         """The same network with these constants of batch normalisation; None: its own."""
@@ -61,7 +67,7 @@ def save(
     path: Path, tensors: Mapping[str, Tensor], design: Design, classes: Sequence[str], ancestry: Ancestry = ()
 ) -> None:
     """Write weights: the same tensors and the same said of them give the same bytes."""
-    about = {"design": asdict(design), "classes": list(classes), "ancestry": list(ancestry)}
+    about = {"design": design.to_dict(), "classes": list(classes), "ancestry": list(ancestry)}
     header = json.dumps(about, ensure_ascii=False, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rijksnet.errors import RunError
+from rijksnet.paths import REFERENCE
 from rijksnet.rendering.grid import NOT_RUN, Grid
-from rijksnet.report.tables import REFERENCE
 from rijksnet.runs.plan import source_keys
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rijksnet.audit.write import FACTS
 from rijksnet.errors import RunError
-from rijksnet.paths import DATA, PUBLISHED, RUNS, CollectionPaths
+from rijksnet.paths import DATA, PUBLISHED, REFERENCE, RUNS, CollectionPaths
 from rijksnet.report import challenge, tables
 from rijksnet.report.confusions import confusions
 from rijksnet.report.measures import statistics
@@ -84,7 +84,7 @@ class Supplement:
     published: Mapping[str, Mapping[str, str]]  #: published.json: run key → experiment_id, run_id, run_digest
 
 
-def gather(params: Params, reference: Path = tables.REFERENCE) -> Results:
+def gather(params: Params, reference: Path = REFERENCE) -> Results:
     """The tables and verdicts of exactly the runs that `params` asks for, read from the project root.
 
     Raises:
@@ -111,7 +111,7 @@ def gather(params: Params, reference: Path = tables.REFERENCE) -> Results:
     )
 
 
-def gather_supplement(results: Results, reference: Path = tables.REFERENCE) -> Supplement:
+def gather_supplement(results: Results, reference: Path = REFERENCE) -> Supplement:
     """All that stands beside the tables. What has not been made is left out, and said on the page.
 
     Raises:

@@ -1,9 +1,15 @@
-"""How large networks are, computed from their designs: Table 2's "Params" and feature size."""
+"""How large networks are: Table 2's "Params" and feature size."""
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from functools import cache
+
+from rijksnet.paths import REFERENCE
+
+#: The paper's networks, counted once: building them takes longer than all else that a report does.
+COUNTED = REFERENCE / "network_sizes.csv"
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,26 @@ class Size:
 
 @cache
 def size_of(architecture: str) -> Size:
-    """The size of an architecture, built on the meta device: no weights are read or drawn.
+    """The size of an architecture: the paper's from `COUNTED`, others counted here.
 
     Raises:
         ParamsError: timm knows no such architecture.
     """
+    return _counted().get(architecture) or count(architecture)
+
+
+@cache
+def _counted() -> dict[str, Size]:
+    if not COUNTED.is_file():
+        return {}
+    with COUNTED.open(newline="", encoding="utf-8") as file:
+        return {
+            row["architecture"]: Size(int(row["backbone"]), int(row["feature_size"])) for row in csv.DictReader(file)
+        }
+
+
+def count(architecture: str) -> Size:
+    """Build an architecture on the meta device, where no weights are read or drawn, and count."""
     import torch
 
     from rijksnet.networks.architectures import Network, design_as_published, parameter_count

@@ -19,6 +19,7 @@ import pandas as pd
 
 from rijksnet.data.table1 import GROUNDTRUTH_TABLE
 from rijksnet.errors import RunError
+from rijksnet.paths import REFERENCE
 from rijksnet.report.sizes import size_of
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import RunResult, SplitSummary
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     from rijksnet.params import Params, Strategy
     from rijksnet.runs.metrics import PerClass
-
-#: Where the paper's figures lie, from the project root.
-REFERENCE = GROUNDTRUTH_TABLE.parent
 
 #: Table 1 as counted on the real ground truth, from the project root.
 GROUNDTRUTH = GROUNDTRUTH_TABLE.as_posix()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from rijksnet.paths import REFERENCE
 from rijksnet.report import page, tables, text
 from rijksnet.report.contents import Results, Supplement, gather, gather_supplement
 from rijksnet.report.curves import Curve, paper_curves, validation_curves
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "Supplement", "gather", "gather_supplement", "tables_text", "write_report"]
 
 
-def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) -> None:
+def write_report(params: Params, out: Path, reference: Path = REFERENCE) -> None:
     """Write the report into folder `out`; the same runs and the same publication give the same bytes.
 
     README.md; report.html; table1–3.csv, claims.csv, scorecard.csv, statistics.csv, seeds.csv, seed_differences.csv,
@@ -52,7 +53,7 @@ def write_report(params: Params, out: Path, reference: Path = tables.REFERENCE) 
     (out / "report.html").write_text(html, encoding="utf-8")
 
 
-def tables_text(params: Params, reference: Path = tables.REFERENCE) -> str:
+def tables_text(params: Params, reference: Path = REFERENCE) -> str:
     """The report's first lines, Tables 1–3 and the claims, in Markdown.
 
     Raises:

@@ -109,6 +109,28 @@ def register(
     """
     model = model or model_of(run.key)
     identity = run.files[at.weights.name]
+    accuracy = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]["accuracy"]
+    tags = {
+        "run_key": str(run.key),
+        "run_digest": at.digest(),
+        "split_digest": run.digests["split"],
+        "settings": json.dumps(settings_of(run), sort_keys=True),
+        "test_accuracy": f"{accuracy:.4f}",
+    }
+    return add_version(store, model, run_id, identity, tags, card)
+
+
+def add_version(
+    store: Store, model: SourceModel, run_id: str, identity: str, tags: Mapping[str, str], card: str
+) -> tuple[str, bool]:
+    """Make the weights that a run of the store holds a version, unless one has them.
+
+    Args:
+        identity: sha256 of the weights.
+
+    Returns:
+        The version, and whether it is new.
+    """
     try:
         store.client.create_registered_model(
             model.name,
@@ -124,20 +146,11 @@ def register(
         if not found.description:  # registered before there were cards
             store.client.update_model_version(model.name, found.version, card)
         return str(found.version), False
-    accuracy = json.loads(at.metrics.read_text(encoding="utf-8"))["test"]["accuracy"]
-    tags = {
-        "weights_sha256": identity,
-        "run_key": str(run.key),
-        "run_digest": at.digest(),
-        "split_digest": run.digests["split"],
-        "settings": json.dumps(settings_of(run), sort_keys=True),
-        "test_accuracy": f"{accuracy:.4f}",
-    }
     made = store.client.create_model_version(
         model.name,
         f"runs:/{run_id}/model",
         run_id,
-        tags=tags,
+        tags={"weights_sha256": identity, **tags},
         description=card,
     )
     had = champion(store, model.name)

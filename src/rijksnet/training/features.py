@@ -45,7 +45,8 @@ class Description:
 def write_description(folder: Path, description: Description) -> None:
     """Written last: a features folder without it is not complete."""
     with replacing(folder / DESCRIPTION) as partial:
-        partial.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
+        content = {**asdict(description), "design": description.design.to_dict()}
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_description(folder: Path, weights: Path) -> Description:

@@ -94,43 +94,15 @@ def test_the_run_list_can_show_what_a_run_is_in_words(published: Published) -> N
 # --- `rijksnet ui` ----------------------------------------------------------------------------------------------------
 
 
-def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
-    params: Params, only_weights: None
-) -> None:
-    write_run()
-    publish.publish(params)
-    port = free_port()
-    command = [sys.executable, "-m", "rijksnet", "ui", "--port", str(port)]
-    with Path("out").open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        wait_for(lambda: process.poll() is not None or "Ctrl-C" in Path("out").read_text(), seconds=120)
-        told = Path("out").read_text()
-        assert process.poll() is None, told
-        address = f"http://127.0.0.1:{port}"
-        assert answers(f"{address}/health")
-        assert f"{COLLECTION}/type" in told.splitlines()
-        for view in views.VIEWS:
-            assert f"{address}/#/experiments/1/runs?viewStateShareKey={view.id}" in told
-        started = psutil.Process(process.pid).children(recursive=True)
-        assert started
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(60) == 0
-        wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in started))
-        assert not answers(f"{address}/health")
-    finally:
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGTERM)
-            process.wait(60)
-
-
 @pytest.mark.parametrize(
     ("options", "answered"), [(["--name", "museum.example"], {200}), ([], {200, 403})], ids=["named", "not named"]
 )
-def test_ui_answers_to_the_names_that_it_is_given(
+def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
     params: Params, only_weights: None, options: list[str], answered: set[int]
 ) -> None:
-    """And behind a proxy that leads nowhere, which has no business between a machine and itself."""
+    """It answers to the names that it is given; a proxy that leads nowhere has no business between it and itself."""
+    write_run()
+    publish.publish(params)
     port = free_port()
     command = [sys.executable, "-m", "rijksnet", "ui", "--host", "0.0.0.0", "--port", str(port), *options]
     environment = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
@@ -141,7 +113,13 @@ def test_ui_answers_to_the_names_that_it_is_given(
         )
     try:
         wait_for(lambda: process.poll() is not None or "Ctrl-C" in Path("out").read_text(), seconds=120)
-        assert process.poll() is None, Path("out").read_text()
+        told = Path("out").read_text()
+        assert process.poll() is None, told
+        address = f"http://127.0.0.1:{port}"
+        assert answers(f"{address}/health")
+        assert f"{COLLECTION}/type" in told.splitlines()
+        for view in views.VIEWS:
+            assert f"{address}/#/experiments/1/runs?viewStateShareKey={view.id}" in told
         statuses = []
         for host in (f"127.0.0.1:{port}", f"museum.example:{port}"):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
@@ -151,9 +129,16 @@ def test_ui_answers_to_the_names_that_it_is_given(
                 statuses.append(connection.getresponse().status)
         assert statuses[0] == 200  # this machine's own name
         assert set(statuses) == answered
-    finally:
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert started
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(60)
+        assert process.wait(60) == 0
+        wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in started))
+        assert not answers(f"{address}/health")
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+            process.wait(60)
 
 
 def test_ui_of_a_server_starts_none(server: str, params: Params, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,14 @@ def trained(design: Design) -> Network:
     return network.eval()
 
 
+def test_a_network_of_keras_is_refused(tmp_path: Path) -> None:
+    design = replace(design_as_published("resnet50"), form="keras")
+    network = Network(design, len(CLASSES), "unit")
+    with pytest.raises(WeightsError, match=r"built as Keras builds it.*--as onnx"):
+        published.write(network, design, CLASSES, 64, "unit", "mit", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("design", "size"),
     [
