@@ -95,10 +95,12 @@ def test_the_run_list_can_show_what_a_run_is_in_words(published: Published) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "answered"), [(["--name", "museum.example"], {200}), ([], {200, 403})], ids=["named", "not named"]
+    ("options", "name", "answered"),
+    [(["--name", "museum.example"], "museum.example", {200}), ([], "127.0.0.1", {200, 403})],
+    ids=["named", "not named"],
 )
 def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
-    params: Params, only_weights: None, options: list[str], answered: set[int]
+    params: Params, only_weights: None, options: list[str], name: str, answered: set[int]
 ) -> None:
     """It answers to the names that it is given; a proxy that leads nowhere has no business between it and itself."""
     write_run()
@@ -119,7 +121,7 @@ def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
         assert answers(f"{address}/health")
         assert f"{COLLECTION}/type" in told.splitlines()
         for view in views.VIEWS:
-            assert f"{address}/#/experiments/1/runs?viewStateShareKey={view.id}" in told
+            assert f"http://{name}:{port}/#/experiments/1/runs?viewStateShareKey={view.id}" in told
         statuses = []
         for host in (f"127.0.0.1:{port}", f"museum.example:{port}"):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
