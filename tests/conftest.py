@@ -76,7 +76,7 @@ def content() -> Content:
             },
         },
         "scratch": {"architecture": "test_resnet", "challenges": ["type"]},
-        "splits": {"rule": "paper", "seed": 0, "together": "object"},
+        "splits": {"rule": "paper", "seed": 0, "together": "object", "folds": 1, "stratified": False},
         "training": {
             "protocol": "as_written",
             "normalisation": {"off_the_shelf": "protocol", "fine_tuning": "protocol"},

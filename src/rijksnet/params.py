@@ -112,6 +112,8 @@ class Training(Frozen):
 
 
 class Splits(Frozen):
+    """Which objects train, validate and test."""
+
     rule: SplitRule = Field(
         description="paper: 80/10/10, drawn; challenge: the collection's official split and the class filters of the "
         "Rijksmuseum Challenge; imported: shared_splits/<collection>/<challenge>.csv"
@@ -119,6 +121,13 @@ class Splits(Frozen):
     seed: int = Field(ge=0, description="seed of the drawn split")
     together: Literal["object", "near_duplicates"] = Field(
         description="what a drawn split never parts: an object's images, or also objects with nearly the same picture"
+    )
+    folds: int = Field(
+        ge=1,
+        description="1: one split; k, from 3 on: every run is trained k times, so that each object is tested once",
+    )
+    stratified: bool = Field(
+        description="whether a drawn split and folds have their share of each class; the paper does not say it"
     )
 
 
@@ -238,6 +247,19 @@ class Params(Frozen):
             raise ValueError(
                 f"target.collection is {self.target.collection!r}, the source itself: its runs would replace the "
                 "source's; name another collection, or leave target.challenges and target.architectures empty"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_are_drawn(self) -> Params:
+        splits = self.splits
+        if splits.folds == 2:
+            raise ValueError("splits.folds is 2: one tests, one validates, and none is left to train on; set 1 or 3")
+        if (splits.folds > 1 or splits.stratified) and splits.rule != "paper":
+            raise ValueError(
+                f"splits.folds is {splits.folds} and splits.stratified {splits.stratified}, but splits.rule "
+                f"{splits.rule!r} takes a split as it is: set splits.rule to 'paper', or folds to 1 and stratified to "
+                "false"
             )
         return self
 

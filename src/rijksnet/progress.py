@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LOG_EVERY_S = 15.0
+#: Seconds between two notes on an epoch under way.
+TELL_EVERY_S = 0.5
 #: Seconds over which the machine's own count of its work, in hundredths of a second, is exact enough.
 COUNTED_S = 1.0
 
@@ -44,14 +46,24 @@ class _Log:
     what: str
     total: int | None
     logged: float = field(default_factory=time.monotonic)
+    began: tuple[float, int] | None = None  #: when the first step was told, and which: a resumed work starts later
 
     def __call__(self, done: int, note: str = "") -> None:
         now = time.monotonic()
+        self.began = self.began or (now, done)
         if (self.total is None or done < self.total) and now - self.logged < LOG_EVERY_S:
             return
         self.logged = now
         total = "?" if self.total is None else self.total
-        self.console.print(f"{self.what}: {done}/{total} {note}".rstrip(), highlight=False, soft_wrap=True)
+        said = f"{self.what}: {done}/{total} {note}".rstrip()
+        self.console.print(said + self._left(now, done), highlight=False, soft_wrap=True)
+
+    def _left(self, now: float, done: int) -> str:
+        """The time until all steps are done, at the pace so far; a training may stop sooner."""
+        started, first = self.began or (now, done)
+        if self.total is None or not first < done < self.total:
+            return ""
+        return f"; at most {clock((self.total - done) * (now - started) / (done - first))} left"
 
 
 @contextmanager
@@ -81,6 +93,40 @@ def new_bars(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+class Pace:
+    """Tells how far an epoch has come: images done, images/s and the time left, several times a second at most.
+
+    Args:
+        tell: shows a note.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.epoch_ended()
+        self._told = self._started
+
+    def epoch_ended(self) -> None:
+        """The next epoch begins."""
+        self._started = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many images of an epoch's are done."""
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY_S:
+            return
+        self._told = now
+        speed = done / (now - self._started)
+        left = clock((total - done) / speed)
+        self._tell(f"epoch under way: {done:,} of {total:,} images, {speed:.0f} images/s, {left} left of it")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: 0:07, 12:30, 3:05:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class OtherWork:

@@ -7,7 +7,7 @@ tested by hand and cited on its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -62,9 +62,19 @@ def split_sizes(n: int) -> tuple[int, int, int]:
     return n - 2 * held_out, held_out, held_out
 
 
-def classes_in_all_splits(classes_per_split: Mapping[str, Collection[str]]) -> set[str]:
-    """The classes that occur at least once in every split; only these are kept (section 3)."""
-    return set.intersection(*(set(classes_per_split[split]) for split in SPLITS))
+#: A split drawn otherwise than the paper's is one of so many folds: a tenth to validation, a tenth to the test.
+DRAWN_OF_TEN = 10
+
+
+def split_in_fold(part: int, fold: int, folds: int) -> str:
+    """The split, in one of several folds, of the objects that were dealt to `part`: each part is tested once, and
+    validates in the fold before. Ten folds are the paper's 80/10/10, ten times."""
+    return {fold: TEST, (fold + 1) % folds: VALIDATION}.get(part, TRAIN)
+
+
+def classes_in_all_splits(classes_per_split: Mapping[Any, Collection[str]]) -> set[str]:
+    """The classes that occur at least once in every split, or in every fold; only these are kept (section 3)."""
+    return set.intersection(*map(set, classes_per_split.values()))
 
 
 # --- training (section 4) ------------------------------------------------------------------------------------------

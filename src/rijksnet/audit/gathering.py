@@ -17,6 +17,7 @@ from rijksnet.data.duplicates import near_duplicates
 from rijksnet.data.labelled import pairs_of, read_images
 from rijksnet.data.splits import COLUMN_OF, drawn_split
 from rijksnet.errors import SplitError
+from rijksnet.params import Splits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from rijksnet.params import Challenge
     from rijksnet.paths import CollectionPaths
 
-#: Seed of the split that is drawn where a collection has none.
-SEED = 0
+#: The split that is drawn where a collection has none.
+AS_IN_THE_PAPER = Splits(rule="paper", seed=0, together="object", folds=1, stratified=False)
 
 
 def gather(paths: CollectionPaths) -> Audit:
@@ -116,7 +117,7 @@ def _split(
         packed = set(pairs_of(read_images(paths.images)))
         catalogue = catalogue.filter(pa.array([pair in packed for pair in pairs_of(catalogue)], pa.bool_()))
     try:
-        _, said = drawn_split(catalogue, challenge, SEED, None)
+        _, said = drawn_split(catalogue, challenge, AS_IN_THE_PAPER, None)
     except SplitError as error:
         return None, str(error)
     return facts.split_facts({"rule": "paper", **said}, drawn=True), ""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rijksnet.errors import CollectionError, SplitError
-from rijksnet.protocol import SPLITS
+from rijksnet.protocol import SPLITS, TEST, split_in_fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,11 @@ class LabelledRows:
         return len(self.rows)
 
 
-def load(split: Path, images: Path) -> dict[str, LabelledRows]:
+def load(split: Path, images: Path, fold: int = 0) -> dict[str, LabelledRows]:
     """The three splits of a challenge, by name, from splits/<challenge>.parquet and images.parquet.
+
+    Args:
+        fold: which of the folds, where there are several.
 
     Raises:
         SplitError: there is no such split, or it names images that are not among the packed ones.
@@ -64,10 +67,16 @@ def load(split: Path, images: Path) -> dict[str, LabelledRows]:
     classes = sorted({*names.unique().to_pylist(), *values.flatten().unique().to_pylist()})
     labels = _indices(names, classes)
     relevant = _lists(values, _indices(values.flatten(), classes))
-    split_of = table["split"].cast(pa.string())
+    split_of = np.array(table["split"].cast(pa.string()).to_pylist())
+    if "fold" in table.column_names:
+        parts = table["fold"].to_numpy()
+        dealt = [split_in_fold(part, fold, int(parts.max()) + 1) for part in range(int(parts.max()) + 1)]
+        split_of = np.array(dealt)[parts]
+    elif fold:
+        raise SplitError(f"{split} is one drawn split, and has no fold {fold}: run the stage `splits` again")
     data = {}
     for name in SPLITS:
-        at = np.flatnonzero(pc.equal(split_of, name).to_numpy())
+        at = np.flatnonzero(split_of == name)
         object_ids, image_names = tuple(pairs[i][0] for i in at), tuple(pairs[i][1] for i in at)
         listed = tuple(relevant[i] for i in at)
         data[name] = LabelledRows(object_ids, image_names, rows[at], labels[at], listed, tuple(classes))
@@ -101,6 +110,21 @@ def digest(data: Mapping[str, LabelledRows]) -> str:
             content.append((object_id, image, split.classes[label], name, *listed))
     content.sort(key=lambda row: row[:2])
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def folds_in(split: Path) -> int:
+    """How many folds splits/<challenge>.parquet has; 1: it is one split."""
+    if "fold" not in pq.read_schema(split).names:
+        return 1
+    return int(pc.max(pq.read_table(split, columns=["fold"])["fold"]).as_py()) + 1
+
+
+def digest_of(split: Path, images: Path) -> str:
+    """Identity of what splits/<challenge>.parquet says: of the one split, or of which fold tests what."""
+    folds = folds_in(split)
+    if folds == 1:
+        return digest(load(split, images))
+    return digest({f"fold{fold}": load(split, images, fold)[TEST] for fold in range(folds)})
 
 
 def pairs_of(table: pa.Table) -> list[tuple[str, str]]:

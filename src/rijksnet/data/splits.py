@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data import duplicates, sharing
-from rijksnet.data.labelled import digest, load, pairs_of, read_images
+from rijksnet.data import duplicates, folds, sharing
+from rijksnet.data.labelled import digest_of, pairs_of, read_images
 from rijksnet.data.official import creator_class, kept_classes, kept_creators
 from rijksnet.errors import SplitError
 from rijksnet.files import replacing, replacing_folder
-from rijksnet.protocol import REST, SPLITS, TEST, TRAIN, classes_in_all_splits, label_of, split_sizes
+from rijksnet.protocol import REST, SPLITS, TEST, TRAIN, classes_in_all_splits, label_of, split_in_fold, split_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +41,9 @@ SCHEMA = pa.schema(
         ("values", pa.list_(pa.string())),
     ]
 )
+
+#: Where there are several folds, also the fold that tests an object, from 0; `split` is then that of the first fold.
+FOLD = pa.field("fold", pa.int8())
 
 #: The rows of a split, with columns of `SCHEMA`, and what splits.json says of it.
 Split = tuple[pd.DataFrame, dict[str, Any]]
@@ -71,13 +74,14 @@ def split_collection(paths: CollectionPaths, challenges: Iterable[Challenge], sp
         for challenge in challenges:
             file = folder / paths.split(challenge).name
             if splits.rule == "paper":
-                rows, said = drawn_split(catalogue, challenge, splits.seed, group_of)
+                rows, said = drawn_split(catalogue, challenge, splits, group_of)
             elif splits.rule == "imported":
                 rows, said = imported_split(catalogue, challenge, paths)
             else:
                 rows, said = official_split(catalogue, challenge, paths)
-            pq.write_table(pa.Table.from_pandas(rows, SCHEMA, preserve_index=False), file)
-            summary[challenge] = {"rule": splits.rule, **said, "digest": digest(load(file, paths.images))}
+            schema = SCHEMA if splits.folds == 1 else SCHEMA.append(FOLD)
+            pq.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False), file)
+            summary[challenge] = {"rule": splits.rule, **said, "digest": digest_of(file, paths.images)}
     with replacing(paths.splits_summary) as part:
         part.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary
@@ -92,10 +96,23 @@ def _group_of(paths: CollectionPaths) -> dict[str, int]:
 # --- the paper's rule, on a drawn or a shared split -------------------------------------------------------------------
 
 
-def drawn_split(catalogue: pa.Table, challenge: Challenge, seed: int, group_of: Mapping[str, int] | None) -> Split:
-    """80/10/10, drawn; then only the classes that occur in every split."""
-    everything = assign(labels_of(catalogue, challenge), challenge, seed, group_of)
+def drawn_split(catalogue: pa.Table, challenge: Challenge, splits: Splits, group_of: Mapping[str, int] | None) -> Split:
+    """80/10/10, drawn, or folds; then only the classes that occur in every split, or in every fold."""
+    labelled = labels_of(catalogue, challenge)
+    if splits.folds == 1 and not splits.stratified:
+        everything = assign(labelled, challenge, splits.seed, group_of)
+    else:
+        everything = labelled.assign(fold=folds.deal(labelled, challenge, splits, group_of))
+        parts = [split_in_fold(part, 0, everything["fold"].max() + 1) for part in everything["fold"]]
+        everything = everything.assign(split=pd.array(parts, dtype="str"))
+    if splits.folds == 1:
+        everything = everything.drop(columns="fold", errors="ignore")
     rows, said = _by_the_papers_rule(everything, challenge)
+    if splits.folds > 1:
+        said |= {"folds": splits.folds}
+        said["majority"]["share"] = _majority_over_folds(rows, splits.folds)
+    if splits.stratified:
+        said["stratified"] = True
     if group_of is not None:
         sizes = Counter(group_of[object_id] for object_id in everything["object_id"].unique())
         joined = [size for size in sizes.values() if size > 1]
@@ -121,6 +138,16 @@ def imported_split(catalogue: pa.Table, challenge: Challenge, paths: CollectionP
     everything = labelled.assign(split=labelled["object_id"].map(shared).astype("str")).dropna(subset="split")
     rows, said = _by_the_papers_rule(everything, challenge)
     return rows, {**said, "absent": len(shared.keys() - here), "unassigned": len(here - shared.keys())}
+
+
+def _majority_over_folds(rows: pd.DataFrame, folds: int) -> float:
+    """The share of all images that are of the most frequent training class, of equals the first, in their fold."""
+    hits = 0
+    for fold in range(folds):
+        splits = rows["fold"].map(lambda part, fold=fold: split_in_fold(part, fold, folds))
+        majority = rows.loc[splits == TRAIN, "label"].value_counts().sort_index().idxmax()
+        hits += int((rows.loc[splits == TEST, "label"] == majority).sum())
+    return hits / len(rows)
 
 
 def _by_the_papers_rule(everything: pd.DataFrame, challenge: Challenge) -> Split:
@@ -181,16 +208,18 @@ def _deal(group_of: list[int], generator: np.random.Generator) -> NDArray[np.int
 
 
 def keep_common_classes(everything: pd.DataFrame, challenge: Challenge) -> pd.DataFrame:
-    """The rows whose class occurs in all three splits, sorted by (object_id, image).
+    """The rows whose class occurs in all three splits, or in every fold; sorted by (object_id, image).
 
     Raises:
         SplitError: fewer than two classes do: there is nothing to tell apart.
     """
-    by_split = {split: set(everything.loc[everything["split"] == split, "label"]) for split in SPLITS}
-    classes = classes_in_all_splits(by_split)
+    part, parts = ("fold", sorted(everything["fold"].unique())) if "fold" in everything else ("split", SPLITS)
+    by_part = {one: set(everything.loc[everything[part] == one, "label"]) for one in parts}
+    classes = classes_in_all_splits(by_part)
     if len(classes) < 2:
         raise SplitError(
-            f"challenge {challenge!r}: only the classes {sorted(classes)} occur in all three splits, and at least two "
+            f"challenge {challenge!r}: only the classes {sorted(classes)} occur in all "
+            f"{'three splits' if part == 'split' else f'{len(parts)} folds'}, and at least two "
             f"are needed; {everything['object_id'].nunique()} objects have a label, of {everything['label'].nunique()} "
             "classes. Leave the challenge out for this collection, or give it more labelled objects"
         )

@@ -10,6 +10,7 @@ from rijksnet.audit.write import FACTS
 from rijksnet.errors import RunError
 from rijksnet.paths import DATA, PUBLISHED, REFERENCE, RUNS, CollectionPaths
 from rijksnet.report import challenge, tables
+from rijksnet.report.classes import class_table
 from rijksnet.report.confusions import confusions
 from rijksnet.report.measures import statistics
 from rijksnet.report.scorecard import scorecard
@@ -47,6 +48,7 @@ class Results:
     table2: pd.DataFrame
     table3: pd.DataFrame
     verdicts: list[Verdict]
+    class_scores: pd.DataFrame  #: of Tables 2 and 3, where classes are unbalanced; may be empty
     groundtruth: pd.DataFrame  #: Table 1 as counted on the real ground truth
     other_origins: list[str]  #: what θ̂ is where it is not the own run
     measures: pd.DataFrame | None  #: the Rijksmuseum Challenge's own, on its official split only
@@ -105,6 +107,7 @@ def gather(params: Params, reference: Path = REFERENCE) -> Results:
         table2=tables.table2(params, runs, paper, splits),
         table3=tables.table3(params, runs, paper),
         verdicts=judge(claims_of(params), runs),
+        class_scores=class_table([*source_keys(params), *target_keys(params)], runs),
         groundtruth=tables.groundtruth_table(reference),
         other_origins=other_origins(params, runs),
         measures=challenge.measures_table(params, runs, reference) if official else None,

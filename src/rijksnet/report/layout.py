@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from rijksnet.runs.key import RunKey
     from rijksnet.runs.result import RunResult
+    from rijksnet.statistics.balance import Estimate
     from rijksnet.statistics.claims import Verdict
+    from rijksnet.statistics.significance import FoldTest, PairedTest
 
 #: How the scorecard and the errata name a column.
 FIGURES = {
@@ -33,6 +35,9 @@ FIGURES = {
 
 #: Stands after the figure of a run that is doubtful.
 DOUBTFUL = " †"
+
+#: Stands after a difference in balanced accuracy that leads to another answer than the verdict.
+OTHERWISE = " ≠"
 
 Row = dict[Hashable, Any]
 #: A column: its heading, and how a row of the frame reads in it.
@@ -101,9 +106,16 @@ def grid3(table: pd.DataFrame) -> Grid:
 
 
 def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
-    """One row a comparison: both accuracies, their difference with its interval, p, n and the verdict."""
+    """One row a comparison: both accuracies, their difference with its interval, p, n and the verdict.
+
+    Where classes are unbalanced, also the differences in what counts every class alike; with folds, that over folds.
+    """
     headings = ["challenge", "architecture", "strategy", "verdict", "accuracy, %", "baseline, %", "difference, points"]
     headings += ["p", "Holm's p", "images"]
+    unbalanced = any(verdict.each_class_alike for verdict in verdicts)
+    headings += ["balanced accuracy, points", "macro F1, points"] * unbalanced
+    has_folds = any(verdict.over_folds for verdict in verdicts)
+    headings += ["over folds, points"] * has_folds
     rows = []
     for verdict in verdicts:
         key, test = verdict.claim.better, verdict.test
@@ -111,13 +123,27 @@ def claim_grid(title: str, verdicts: Sequence[Verdict]) -> Grid:
         if test is None or verdict.p_corrected is None:
             row += [NOT_APPLICABLE, "", NOT_APPLICABLE, NOT_APPLICABLE, "", NOT_APPLICABLE]
         else:
-            interval = f"{signed(100 * test.low)} to {signed(100 * test.high)}"
             row += [Cell(f"{100 * test.accuracy_a:.1f}", str(key))]
             row += [Cell(f"{100 * test.accuracy_b:.1f}", str(verdict.claim.baseline))]
-            row += [f"{signed(100 * test.difference)} ({interval})"]
+            row += [_points(test.difference, test)]
             row += [p_value(test.p), p_value(verdict.p_corrected), f"{test.n:,}"]
+        if unbalanced:
+            scores = verdict.each_class_alike
+            balanced, f1 = (None, None) if scores is None else (scores.balanced_accuracy, scores.macro_f1)
+            row.append(
+                _points(balanced.value, balanced) + OTHERWISE * verdict.disagrees if balanced else NOT_APPLICABLE
+            )
+            row.append(_points(f1.value, f1) if f1 else NOT_APPLICABLE)
+        if has_folds:
+            found = verdict.over_folds
+            row.append(f"{_points(found.difference, found)}, p {p_value(found.p)}" if found else NOT_APPLICABLE)
         rows.append(row)
     return Grid(title, headings, rows, text_columns=4)
+
+
+def _points(difference: float, interval: PairedTest | FoldTest | Estimate) -> str:
+    """A difference of shares in points, with its interval."""
+    return f"{signed(100 * difference)} ({signed(100 * interval.low)} to {signed(100 * interval.high)})"
 
 
 def scorecard_grid(frame: pd.DataFrame) -> Grid:

@@ -14,7 +14,7 @@ from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.rendering import html
 from rijksnet.rendering.pictures import Pictures
-from rijksnet.report import figures, findings, layout, measures, tables, text, theta_hat
+from rijksnet.report import classes, figures, findings, layout, measures, tables, text, theta_hat
 from rijksnet.report.scorecard import RULE
 from rijksnet.report.scorecard import summary as scorecard_summary
 from rijksnet.runs.result import SETTINGS
@@ -108,6 +108,7 @@ def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) 
         seeds_explained=_prose(text.SEEDS_EXPLAINED),
         tables=text.table_grids(results),
         tables_explained=_prose(text.TABLES_EXPLAINED),
+        classes_explained=_prose(classes.EXPLAINED) if len(results.class_scores) else "",
         groundtruth=layout.groundtruth_grid(results.groundtruth),
         groundtruth_explained=_prose(
             text.GROUNDTRUTH_EXPLAINED.format(sha256=results.groundtruth["groundtruth_sha256"][0])

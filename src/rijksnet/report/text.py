@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rijksnet.rendering.grid import Cell, Grid, signed
-from rijksnet.report import challenge, layout, theta_hat
+from rijksnet.report import challenge, classes, layout, theta_hat
 from rijksnet.report.scorecard import RULE
 from rijksnet.report.scorecard import summary as scorecard_summary
 from rijksnet.runs.plan import source_keys, target_keys
@@ -32,6 +32,17 @@ the networks; *opposite*: worse, likewise; *undecided*: neither; *doubtful*: one
 if no network differed at all, up to about {chance:.1f} of them would hold a verdict by chance. Each test compares two
 trained networks; how much another seed would change them is another question. [claims.csv](claims.csv) names the runs
 compared."""
+
+CLASSES_EXPLAINED = """
+Where the most frequent class has more than twice an equal share of the test images, accuracy is mostly that of frequent
+classes; beside it stand the differences in what counts every class alike, with 95 % paired bootstrap intervals. The
+verdicts are accuracy's, as in the paper; {disagree}."""
+
+FOLDS_EXPLAINED = """
+Each run was trained {folds} times, once a fold, and its figures are over all objects, each tested once by networks that
+did not train on it. Tests and intervals take the answers as independent, though folds share most of their training
+images. *Over folds*: the 95 % interval of the mean difference over folds, by the corrected resampled t-test (Nadeau and
+Bengio 2003), which errs on the side of caution: what holds by it too holds for other training images as well."""
 
 DOUBTS_EXPLAINED = """\
 **Some runs are doubtful** (†): their figures may not be what their recipe gives, and no comparison with them counts."""
@@ -77,10 +88,12 @@ def tables_text(results: Results) -> str:
 
 
 def table_grids(results: Results) -> list[Grid]:
-    """Tables 1 and 2, Table 3 where there is a transfer, and the Rijksmuseum Challenge's where its split is used."""
+    """Tables 1 and 2, Table 3 where there is a transfer, and what some collections add to them."""
     grids = [layout.grid1(results.table1), layout.grid2(results.table2)]
     if results.params.target.challenges:
         grids.append(layout.grid3(results.table3))
+    if len(results.class_scores):
+        grids.append(classes.class_grid(results.class_scores))
     if results.measures is not None:
         grids.append(challenge.measures_grid(results.measures))
     return grids
@@ -132,7 +145,9 @@ def how(results: Results) -> str:
     said = [f"{name} {', '.join(sorted({run.settings[name] for run in runs}))}" for name in SETTINGS if runs]
     seeds = sorted({run.key.seed for run in runs}) or [results.params.training.seed]
     named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-    return f"{len(runs)} of {len(runs) + len(results.missing)} runs made; {', '.join([named, *said])}."
+    folds = results.params.splits.folds
+    dealt = f" Each was trained {folds} times, once a fold: every object is tested once." if folds > 1 else ""
+    return f"{len(runs)} of {len(runs) + len(results.missing)} runs made; {', '.join([named, *said])}.{dealt}"
 
 
 def doubts(results: Results) -> list[tuple[RunKey, str]]:
@@ -161,6 +176,7 @@ def _tables_text(results: Results) -> list[str]:
         *_table_text(layout.grid2(results.table2), "table2.csv"),
         *(_table_text(layout.grid3(results.table3), "table3.csv") if results.params.target.challenges else []),
         TABLES_EXPLAINED,
+        *_classes_text(results),
         *_measures_text(results),
     ]
 
@@ -175,7 +191,16 @@ def _claims_text(verdicts: Sequence[Verdict]) -> list[str]:
 def claims_explained(verdicts: Sequence[Verdict]) -> str:
     """How the verdicts came about, and how many of them chance alone would give."""
     tested = families(verdicts)
-    return CLAIMS_EXPLAINED.format(families=tested, chance=LEVEL * tested)
+    folds = max((verdict.over_folds.folds for verdict in verdicts if verdict.over_folds), default=0)
+    explained = CLAIMS_EXPLAINED.format(families=tested, chance=LEVEL * tested)
+    if any(verdict.each_class_alike for verdict in verdicts):
+        other = [verdict.claim.better for verdict in verdicts if verdict.disagrees]
+        named = ", ".join(f"{key.challenge} {key.architecture} {key.strategy.replace('_', ' ')}" for key in other)
+        disagree = (
+            f"balanced accuracy answers otherwise (≠) for {named}" if other else "balanced accuracy agrees with all"
+        )
+        explained += f"\n{CLASSES_EXPLAINED.format(disagree=disagree)}"
+    return explained + (f"\n{FOLDS_EXPLAINED.format(folds=folds)}" if folds else "")
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -206,6 +231,12 @@ def _groundtruth_text(results: Results) -> list[str]:
     table = results.groundtruth
     grid = layout.groundtruth_grid(table)
     return [f"### {grid.title}", grid.markdown(), GROUNDTRUTH_EXPLAINED.format(sha256=table["groundtruth_sha256"][0])]
+
+
+def _classes_text(results: Results) -> list[str]:
+    if results.class_scores.empty:
+        return []
+    return [*_table_text(classes.class_grid(results.class_scores), "class_scores.csv"), classes.EXPLAINED]
 
 
 def _measures_text(results: Results) -> list[str]:

@@ -29,8 +29,9 @@ __all__ = ["Results", "Supplement", "gather", "gather_supplement", "tables_text"
 def write_report(params: Params, out: Path, reference: Path = REFERENCE) -> None:
     """Write the report into folder `out`; the same runs and the same publication give the same bytes.
 
-    README.md; report.html; table1–3.csv, claims.csv, scorecard.csv, statistics.csv, seeds.csv, seed_differences.csv,
-    side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and `dvc metrics`.
+    README.md; report.html; table1–3.csv, class_scores.csv, claims.csv, scorecard.csv, statistics.csv, seeds.csv,
+    seed_differences.csv, side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and
+    `dvc metrics`.
 
     Raises:
         RunError: as `gather` and `gather_supplement`; nothing is written then.
@@ -75,6 +76,8 @@ def _frames(results: Results, supplement: Supplement) -> dict[str, pd.DataFrame]
         "seed_differences": seeds.differences_table(supplement.seed_differences),
         "curves": _epochs(results),
     }
+    if len(results.class_scores):
+        frames["class_scores"] = results.class_scores
     if supplement.side_experiments:
         frames["side_experiments"] = claims_table(supplement.side_experiments)
     if results.measures is not None:

@@ -100,15 +100,17 @@ class RunFolder:
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{self.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
         if verify:
-            for path in [*self._always, *(path for path in self._mostly if path.name in run.files)]:
-                if not path.is_file() or sha256_of(path) != run.files.get(path.name):
+            for name in dict.fromkeys([*(path.name for path in self._always), *run.files]):
+                path = self.root / name
+                if not path.is_file() or sha256_of(path) != run.files.get(name):
                     raise RunError(f"{path} is not the file that the run wrote: restore it with `dvc checkout {path}`")
         return run
 
     def write(self, run: Run) -> None:
         """Write run.json, and with it make the folder complete. `run.files` is filled in here."""
-        written = [*self._always, *(path for path in self._mostly if path.is_file())]
-        content = {**asdict(run), "files": {path.name: sha256_of(path) for path in written}}
+        written = [*self._always, *(path for path in self._mostly if path.is_file()), *self._folds]
+        files = {path.relative_to(self.root).as_posix(): sha256_of(path) for path in written}
+        content = {**asdict(run), "key": run.key.to_dict(), "files": files}
         with replacing(self.run) as partial:
             partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -119,6 +121,11 @@ class RunFolder:
     @property
     def _always(self) -> list[Path]:
         return [self.metrics, self.predictions]
+
+    @property
+    def _folds(self) -> list[Path]:
+        """The run.json of each fold, where there are several: they hold the digests of the folds' files."""
+        return sorted(self.root.glob("fold*/run.json"))
 
     @property
     def _mostly(self) -> list[Path]:

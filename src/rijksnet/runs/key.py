@@ -33,11 +33,17 @@ class RunKey:
     strategy: Strategy
     initialisation: str
     seed: int = 0
+    fold: int | None = None  #: which of several folds; None: the one split, or all folds together
 
     def __str__(self) -> str:
-        """`collection/challenge/architecture/strategy-initialisation-seed<n>`."""
+        """`collection/challenge/architecture/strategy-initialisation-seed<n>`, and `/fold<n>` of a fold's own run."""
         run = f"{self.strategy}-{self.initialisation}-seed{self.seed}"
-        return f"{self.collection}/{self.challenge}/{self.architecture}/{run}"
+        fold = "" if self.fold is None else f"/fold{self.fold}"
+        return f"{self.collection}/{self.challenge}/{self.architecture}/{run}{fold}"
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Its parts by name; a fold only where it is one's."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @property
     def is_from_source(self) -> bool:

@@ -79,6 +79,7 @@ class RunResult:
     git_commit: str | None
     settings: Mapping[str, str]
     doubts: tuple[str, ...]  #: why its figures may not be what its recipe gives; empty: nothing speaks against them
+    fold_accuracies: tuple[float, ...] = ()  #: on the test split of each fold; empty: there is one split
 
     def history(self) -> pd.DataFrame:
         """One row an epoch: epoch (from 0), time_ms, {train,validation}_{loss,accuracy}, images_per_s.
@@ -130,6 +131,7 @@ def load_run(root: Path) -> RunResult:
             git_commit=run.lineage.get("git_commit"),
             settings={name: str(run.params[name]) for name in SETTINGS},
             doubts=tuple(run.doubts),
+            fold_accuracies=tuple(fold["test_accuracy"] for fold in metrics.get("folds", [])),
         )
     except OSError as error:
         raise RunError(f"the run in {root} is incomplete: {error}; train it again") from error

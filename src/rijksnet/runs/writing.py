@@ -40,6 +40,8 @@ def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows
         "input_size": input_size,
         "split_rule": params.splits.rule,
         "split_seed": params.splits.seed,
+        "folds": params.splits.folds,
+        "stratified": params.splits.stratified,
         "classes": len(data[protocol.TRAIN].classes),
         **{f"{split}_images": len(rows) for split, rows in data.items()},
     }

@@ -12,14 +12,15 @@ import torch
 from rijksnet import protocol
 from rijksnet.data import labelled
 from rijksnet.networks import weights
-from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
 from rijksnet.runs import lineage, writing
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.predictions import Predictions
 from rijksnet.training import classifiers as machines
+from rijksnet.training import folds
 from rijksnet.training.features import features_file, read_description
+from rijksnet.training.strategies import images_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,13 +41,14 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
     svm = RunKey(*of, "svm", "imagenet", params.training.seed)
     forest = RunKey(*of, "random_forest", "imagenet", params.training.seed)
     folder, theta = svm.features, svm.initial_weights
-    description = read_description(folder, theta)
-    at = CollectionPaths(svm.collection)
-    data = labelled.load(at.split(challenge), at.images)
+    description, (backbone, header) = read_description(folder, theta), weights.read(theta)
     features: NDArray[np.float32] = np.load(features_file(folder, "running"), mmap_mode="r")
-    given = Inputs(params, data, features, description, *weights.read(theta), origin)
-    _support_vector_machine(given, svm)
-    _random_forest(given, forest)
+    for key, train in ((svm, _support_vector_machine), (forest, _random_forest)):
+        parts = folds.of(params, key)
+        for one in parts:
+            train(Inputs(params, images_of(one), features, description, backbone, header, origin), one)
+        if parts != [key]:
+            folds.pool(key, parts, labelled.digest({f"fold{one.fold}": images_of(one)[protocol.TEST] for one in parts}))
 
 
 @dataclass(frozen=True)

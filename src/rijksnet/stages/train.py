@@ -16,40 +16,61 @@ from rijksnet.networks import weights
 from rijksnet.paths import CollectionPaths
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import COMMON_CLASSES, RunKey
-from rijksnet.training.job import carry_out
+from rijksnet.training import folds
+from rijksnet.training.job import carry_out, forget
 from rijksnet.training.strategies import images_of, network_job, softmax_job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rijksnet.data.subsets import LabelledSplits
     from rijksnet.params import Params, Strategy
 
+    Images = Callable[[RunKey], LabelledSplits]
 
-def off_the_shelf(params: Params, key: RunKey, data: LabelledSplits | None = None) -> None:
+
+def off_the_shelf(params: Params, key: RunKey, images: Images = images_of) -> None:
     """Train a softmax layer on the features of a frozen network (section 4).
 
     Args:
-        data: in place of all images of the key's challenge.
+        images: of a run; in place of all those of its challenge.
     """
-    carry_out(params, softmax_job(params, key, data))
+    for one in folds.of(params, key):
+        carry_out(params, softmax_job(params, one, images(one)))
+    _pool(params, [key], images)
 
 
-def network(
-    params: Params, key: RunKey, recipe: protocol.Recipe | None = None, data: LabelledSplits | None = None
-) -> None:
+def network(params: Params, key: RunKey, images: Images = images_of) -> None:
     """Train a whole network: fine tuning from θ or θ̂, or from scratch (section 4).
 
     Args:
-        recipe: in place of the protocol's, for the pretraining of θ, of which the paper says nothing.
-        data: in place of all images of the key's challenge.
+        images: as with `off_the_shelf`.
     """
-    networks(params, {key: data or images_of(key)}, recipe)
+    networks(params, [key], lambda keys: {one: images(one) for one in keys})
 
 
-def networks(params: Params, data: Mapping[RunKey, LabelledSplits], recipe: protocol.Recipe | None = None) -> None:
-    """Train one whole network on the challenges of all keys, a softmax layer each; the keys differ in nothing else."""
-    carry_out(params, network_job(params, data, recipe))
+def networks(
+    params: Params, keys: Sequence[RunKey], data: Callable[[Sequence[RunKey]], Mapping[RunKey, LabelledSplits]]
+) -> None:
+    """Train one whole network on the challenges of all keys, a softmax layer each; the keys differ in nothing else.
+
+    Args:
+        data: the images of each of these runs, or of their runs of one fold.
+    """
+    for of_fold in zip(*(folds.of(params, key) for key in keys), strict=True):
+        carry_out(params, network_job(params, data(of_fold)))
+    _pool(params, keys, lambda key: data([replace(one, fold=key.fold) for one in keys])[key])
+
+
+def _pool(params: Params, keys: Sequence[RunKey], images: Images) -> None:
+    """Make one run of a run's folds; with one split there is nothing to do."""
+    for key in keys:
+        parts = folds.of(params, key)
+        if parts != [key]:
+            tested = {f"fold{one.fold}": images(one)[protocol.TEST] for one in parts}
+            folds.pool(key, parts, labelled.digest(tested))
+    for key in keys:
+        forget(key)
 
 
 def pretrain(params: Params, architecture: str) -> None:
@@ -58,7 +79,8 @@ def pretrain(params: Params, architecture: str) -> None:
     key = RunKey(made.collection, "type", architecture, "scratch", "random", params.training.seed)
     recipe = protocol.recipe("scratch", params.training)
     optimiser = replace(recipe.optimiser, learning_rate=made.learning_rate)
-    network(params, key, replace(recipe, optimiser=optimiser, max_epochs=made.max_epochs))
+    recipe = replace(recipe, optimiser=optimiser, max_epochs=made.max_epochs)
+    carry_out(params, network_job(params, {key: images_of(key)}, recipe))  # of several folds the first one's split
     tensors, header = weights.read(RunFolder.of(key).weights)
     design, _ = weights.design_in(header, RunFolder.of(key).weights)
     backbone = {name: tensor for name, tensor in tensors.items() if not name.startswith(weights.SOFTMAX)}
@@ -91,11 +113,14 @@ def common_classes(params: Params, challenge: str, architecture: str) -> None:
     """
     source, target = (CollectionPaths(one.collection) for one in (params.source, params.target))
     known = labelled.load(source.split(challenge), source.images)[protocol.TRAIN].classes
-    data = with_classes(labelled.load(target.split(challenge), target.images), known)
+
+    def images(key: RunKey) -> LabelledSplits:
+        return with_classes(labelled.load(target.split(challenge), target.images, key.fold or 0), known)
+
     of = (target.collection, challenge + COMMON_CLASSES, architecture)
     for start in ("imagenet", params.source.collection):
-        off_the_shelf(params, RunKey(*of, "off_the_shelf", start, params.training.seed), data)
-        network(params, RunKey(*of, "fine_tuning", start, params.training.seed), data=data)
+        off_the_shelf(params, RunKey(*of, "off_the_shelf", start, params.training.seed), images)
+        network(params, RunKey(*of, "fine_tuning", start, params.training.seed), images)
 
 
 def multi_task(params: Params, architecture: str) -> None:
@@ -112,7 +137,12 @@ def multi_task(params: Params, architecture: str) -> None:
         seed = params.training.seed
         return RunKey(params.source.collection, challenge, architecture, strategy, "imagenet", seed)
 
-    data = trained_on_together({challenge: images_of(key(challenge, "single_task")) for challenge in challenges})
-    networks(params, {key(challenge, "multi_task"): data[challenge] for challenge in challenges})
+    def images(keys: Sequence[RunKey]) -> dict[RunKey, LabelledSplits]:
+        fold = keys[0].fold
+        everything = {one: replace(key(one, "single_task"), fold=fold) for one in challenges}
+        together = trained_on_together({one: images_of(its_key) for one, its_key in everything.items()})
+        return {one: together[one.challenge] for one in keys}
+
+    networks(params, [key(challenge, "multi_task") for challenge in challenges], images)
     for challenge in challenges:
-        network(params, key(challenge, "single_task"), data=data[challenge])
+        networks(params, [key(challenge, "single_task")], images)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from rijksnet.protocol import TEST
 from rijksnet.runs.key import RunKey
-from rijksnet.statistics.significance import holm, paired_test
+from rijksnet.statistics.balance import class_differences, is_unbalanced
+from rijksnet.statistics.significance import fold_test, holm, paired_test
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rijksnet.params import Params
     from rijksnet.runs.result import RunResult
-    from rijksnet.statistics.significance import PairedTest
+    from rijksnet.statistics.balance import ClassScores
+    from rijksnet.statistics.significance import FoldTest, PairedTest
 
 Outcome = Literal["holds", "opposite", "undecided", "doubtful", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("holds", "opposite", "undecided", "doubtful", "not run")
@@ -54,6 +57,18 @@ class Verdict:
     test: PairedTest | None
     p_corrected: float | None
     doubtful: bool = False  #: whether one of the two runs is (rijksnet.training.soundness)
+    over_folds: FoldTest | None = None  #: the same difference over folds; None: there is one split
+    each_class_alike: ClassScores | None = None  #: in what counts every class alike; None: classes are balanced
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether balanced accuracy leads to another answer than the verdict, which is accuracy's: it is certain of the
+        opposite, or of a difference where the verdict is of none, or of none where it is of one."""
+        if self.each_class_alike is None or self.outcome not in ("holds", "opposite", "undecided"):
+            return False
+        balanced = self.each_class_alike.balanced_accuracy
+        sign = 1 if balanced.low > 0 else -1 if balanced.high < 0 else 0
+        return sign != {"holds": 1, "opposite": -1, "undecided": 0}[self.outcome]
 
     @property
     def outcome(self) -> Outcome:
@@ -125,9 +140,26 @@ def judge(claims: Sequence[Claim], runs: Mapping[RunKey, RunResult]) -> list[Ver
         corrected |= zip(family, holm([tests[claim].p for claim in family]), strict=True)
     doubtful = {key for key, run in runs.items() if run.doubts}
     return [
-        Verdict(claim, tests.get(claim), corrected.get(claim), not doubtful.isdisjoint({claim.better, claim.baseline}))
+        Verdict(
+            claim,
+            tests.get(claim),
+            corrected.get(claim),
+            not doubtful.isdisjoint({claim.better, claim.baseline}),
+            _over_folds(runs[claim.better], runs[claim.baseline]) if claim in tests else None,
+            _each_class_alike(runs[claim.better], runs[claim.baseline]) if claim in tests else None,
+        )
         for claim in claims
     ]
+
+
+def _over_folds(better: RunResult, baseline: RunResult) -> FoldTest | None:
+    of_folds = list(zip(better.fold_accuracies, baseline.fold_accuracies, strict=True))
+    return fold_test([a - b for a, b in of_folds]) if of_folds else None
+
+
+def _each_class_alike(better: RunResult, baseline: RunResult) -> ClassScores | None:
+    answers = better.predictions(TEST)
+    return class_differences(answers, baseline.predictions(TEST)) if is_unbalanced(answers) else None
 
 
 def families(verdicts: Sequence[Verdict]) -> int:
@@ -143,14 +175,24 @@ def _family(claim: Claim) -> tuple[str, ...]:
 
 def claims_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """One row a comparison: accuracies and difference in percent, its 95 % interval, p as tested and as
-    corrected over the networks, counts, and both runs' keys."""
+    corrected over the networks; the same over folds, where there are several; the differences in balanced accuracy and
+    macro F1, in points, where classes are unbalanced; counts, and both runs' keys."""
     frame = pd.DataFrame([_row(verdict) for verdict in verdicts])
-    counts = ("images", "objects", "objects_run_better", "objects_baseline_better")
+    counts = ("folds", "images", "objects", "objects_run_better", "objects_baseline_better")
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
+def _row_of_classes(scores: ClassScores | None) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for name in ("balanced_accuracy", "macro_f1"):
+        found = None if scores is None else getattr(scores, name)
+        for part, column in (("value", "difference"), ("low", "low"), ("high", "high")):
+            row[f"{name}_{column}"] = None if found is None else 100 * getattr(found, part)
+    return row
+
+
 def _row(verdict: Verdict) -> dict[str, object]:
-    claim, test = verdict.claim, verdict.test
+    claim, test, folds = verdict.claim, verdict.test, verdict.over_folds
     return {
         "claim": claim.name,
         "collection": claim.better.collection,
@@ -165,6 +207,11 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "difference_high": None if test is None else 100 * test.high,
         "p": None if test is None else test.p,
         "p_corrected": verdict.p_corrected,
+        "folds": None if folds is None else folds.folds,
+        "folds_difference_low": None if folds is None else 100 * folds.low,
+        "folds_difference_high": None if folds is None else 100 * folds.high,
+        "folds_p": None if folds is None else folds.p,
+        **_row_of_classes(verdict.each_class_alike),
         "images": None if test is None else test.n,
         "objects": None if test is None else test.objects,
         "objects_run_better": None if test is None else test.better_a,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -229,12 +229,12 @@ def run_name(key: RunKey, experiment: str = "") -> str:
 
 
 def _key_tags(key: RunKey) -> dict[str, str]:
-    return {name: str(value) for name, value in asdict(key).items()} | {"run_key": str(key)}
+    return {name: str(value) for name, value in key.to_dict().items()} | {"run_key": str(key)}
 
 
 def _params(of: Live | Run) -> dict[str, Any]:
     """The key's parts are parameters too: the UI compares runs by parameters, not by tags."""
-    return of.params | asdict(of.key)
+    return of.params | of.key.to_dict()
 
 
 def _description(run: Run, measured: dict[str, Any]) -> str:
@@ -249,8 +249,8 @@ def _description(run: Run, measured: dict[str, Any]) -> str:
 
 def _copy_run(at: RunFolder, run: Run, folder: Path) -> None:
     """All of a run but its weights, which the model holds."""
-    folder.mkdir()
     for name in _files_of(at, run):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(at.root / name, folder / name)
 
 
@@ -315,7 +315,11 @@ def _final_metrics(measured: dict[str, Any], run: Run) -> list[Metric]:
     }
     if run.best_epoch is not None:
         values |= {"run/epochs": measured["epochs"], "run/best_epoch": run.best_epoch}
-    return metrics(values, run.ended_ms)
+    of_folds = [
+        Metric("folds/test_accuracy", fold["test_accuracy"], run.ended_ms, number)
+        for number, fold in enumerate(measured.get("folds", []))
+    ]
+    return [*metrics(values, run.ended_ms), *of_folds]
 
 
 def _datasets(run: Run, lineage: StageLineage | None) -> Iterator[DatasetInput]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +55,7 @@ def publish(store: Store, at: StudyFolder, study: Study, says: str, folder: Path
     if found:
         run_id = str(found[0].info.run_id)
     else:
-        tags = {**asdict(study.key), "kind": "study", "study": study.name, "run_key": str(study.key)}
+        tags = {**study.key.to_dict(), "kind": "study", "study": study.name, "run_key": str(study.key)}
         made = store.client.create_run(
             experiment, study.started_ms, {name: str(value) for name, value in tags.items()}, _name(study)
         )
@@ -80,7 +79,7 @@ def _name(study: Study) -> str:
 
 def _params(study: Study) -> Iterator[tuple[str, Any]]:
     """What a study is of; what a longer one changes is no parameter, for those never change in the store."""
-    yield from asdict(study.key).items()
+    yield from study.key.to_dict().items()
     yield from ((name, study.exploration[name]) for name in ("sampler", "pruner", "seed", "objectives"))
     for name, varied in study.exploration["space"].items():
         yield f"space.{name}", varied

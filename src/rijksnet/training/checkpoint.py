@@ -63,9 +63,11 @@ class Checkpoint:
         history = [tuple(Epoch(**task) for task in epoch) for epoch in state["history"]]
         return Progress(history, state["kept"], state["started_ms"])
 
-    def save(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-        """Save, if the last time is long enough ago; the file is whole at every moment."""
-        if time.monotonic() - self._saved < self.every_s:
+    def save(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, at_once: bool = False
+    ) -> None:
+        """Save, if the last time is long enough ago, or at once; the file is whole at every moment."""
+        if not at_once and time.monotonic() - self._saved < self.every_s:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from rijksnet import paths, protocol
 from rijksnet.data.subsets import at
 from rijksnet.errors import TrainingError
 from rijksnet.networks import weights
-from rijksnet.progress import OtherWork, progress
+from rijksnet.progress import OtherWork, Pace, progress
 from rijksnet.runs import lineage, writing
+from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.history import write_history
 from rijksnet.runs.live import Live, followed
 from rijksnet.runs.predictions import Predictions
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from rijksnet.data.subsets import LabelledSplits
     from rijksnet.networks.weights import Ancestry, Design
     from rijksnet.params import Params
-    from rijksnet.runs.folder import RunFolder
     from rijksnet.runs.history import Epoch
     from rijksnet.runs.key import RunKey
     from rijksnet.runs.live import Follower
@@ -95,7 +96,11 @@ class Job:
 
 
 def carry_out(params: Params, job: Job) -> None:
-    """Train, test and leave a run folder for each task; an interrupted run goes on where its last checkpoint stands."""
+    """Train, test and leave a run folder for each task; an interrupted run goes on where its last checkpoint stands.
+
+    The checkpoint of a fold's run stays until all folds are pooled (`forget`): DVC removes what a stage that did not
+    end has written.
+    """
     origin = lineage.origin()
     computed = compute.choose(params.training)
     job.model.to(computed.device)
@@ -116,6 +121,8 @@ def carry_out(params: Params, job: Job) -> None:
             for task, its_flat in zip(job.tasks, flat, strict=True)
         ]
         _train(job, computed, optimiser, state, pad, followers)
+        if job.key.fold is not None:
+            pad.save(job.model, optimiser, state, at_once=True)
         tested = protocol.best_epoch(state.validation_losses)
         if job.recipe.tested_weights == "best":
             job.model.load_state_dict(state.kept)
@@ -138,7 +145,14 @@ def carry_out(params: Params, job: Job) -> None:
                 origin=origin,
                 start=job.start,
             )
-        pad.clear()
+        if job.key.fold is None:
+            pad.clear()
+
+
+def forget(key: RunKey) -> None:
+    """Remove the checkpoints of a run's folds."""
+    for folder in (paths.CHECKPOINTS / RunFolder.of(key).root).glob("fold*"):
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -180,11 +194,13 @@ def _train(
 ) -> None:
     train, validation = job.examples(protocol.TRAIN), job.examples(protocol.VALIDATION)
     losses, seed = state.validation_losses, job.key.seed
-    epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes)
     with progress(str(job.key), job.recipe.max_epochs) as report:
+        pace = Pace(lambda note: report(len(state.history), note))
+        epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes, pace)
         report(len(state.history), "resumed" if state.history else f"starts on {computed}")
         others = OtherWork(torch.get_num_threads() if computed.device.type == "cpu" else 1)
         for epoch in epochs:
+            pace.epoch_ended()
             if why := others.warning():
                 console.print(f"[yellow]warning[/]: {why}")
             state.history.append(epoch)
@@ -236,7 +252,8 @@ def _write_results(
     right = float((answers(sampled).argmax(1).numpy() == sampled.labels).mean())
     in_use = soundness.Accuracy(right, len(sampled))
     writing.evaluate_and_write(params, task.data, predictions, task.at, len(history), tested, asdict(in_use))
-    weights.save(task.at.weights, task.tensors(), job.design, task.classes, writing.ancestry(job.start, task.key))
+    if task.key.fold in (None, 0):  # of several folds the first one's are what is used: θ̂, what is looked into
+        weights.save(task.at.weights, task.tensors(), job.design, task.classes, writing.ancestry(job.start, task.key))
     validation, frozen_batch = task.data[protocol.VALIDATION], job.inputs is not job.inputs_while_training
     training = soundness.TrainingOutcome(
         job.model, job.recipe, history, tested, len(train), len(validation), frozen_batch
@@ -265,7 +282,7 @@ def _flat(params: Params, job: Job, task: Task, computed: compute.Compute) -> di
 def _identity(job: Job, flat: Sequence[dict[str, Any]], code: str) -> str:
     """Digest of all that the weights depend on."""
     tasks = [
-        (asdict(task.key), its_flat, writing.digests(task.data, job.initial_weights))
+        (task.key.to_dict(), its_flat, writing.digests(task.data, job.initial_weights))
         for task, its_flat in zip(job.tasks, flat, strict=True)
     ]
     inputs = [_content(array) for array in (job.inputs, job.inputs_while_training)]

@@ -20,13 +20,15 @@ from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.runs.history import Epoch
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from rijksnet.networks.architectures import Network
     from rijksnet.training.compute import Compute
+
+    Watch = Callable[[int, int], None]
 
 OptimiserType = TypeVar("OptimiserType", bound=torch.optim.Optimizer)
 
@@ -73,6 +75,7 @@ def fit_tasks(
     compute: Compute,
     validation_losses: Sequence[float] = (),
     classes: Sequence[int] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[Epoch, ...]]:
     """Train epoch by epoch until the recipe stops it; the caller keeps weights and history.
 
@@ -82,6 +85,7 @@ def fit_tasks(
     Args:
         validation_losses: of the epochs already trained, when a run is resumed, summed over the tasks.
         classes: how many of the model's logits belong to each task, in their order; None: all to one task.
+        watch: told after each step how many images of the epoch have been trained on, and how many there are.
 
     Yields:
         What the epoch measured, for each task.
@@ -92,7 +96,7 @@ def fit_tasks(
     losses = list(validation_losses)
     while len(losses) < recipe.max_epochs and not protocol.should_stop(losses, recipe.patience):
         epoch, started = len(losses), time.perf_counter()
-        trained, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute, classes)
+        trained, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute, classes, watch)
         elapsed = time.perf_counter() - started
         sums, hits = _measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
         labelled = _count_labelled(validation.labels)
@@ -115,6 +119,7 @@ def _train_epoch(
     order_seed: tuple[int, int],
     compute: Compute,
     classes: Sequence[int] | None,
+    watch: Watch | None,
 ) -> tuple[list[tuple[float, float]], int]:
     """One pass over the training split; each task's mean loss and accuracy, as seen while it trained; images seen."""
     model.train()
@@ -128,6 +133,7 @@ def _train_epoch(
     labelled = _count_labelled(train.labels)  # of each task, (T,)
     share = torch.from_numpy(labelled / len(train)).float().to(compute.device)
     # kept on the device and read once an epoch: reading each step would wait for it
+    done, total = 0, sum(map(len, batches))
     losses = torch.zeros((len(batches), len(labelled)), device=compute.device)
     hits = torch.zeros(len(labelled), device=compute.device)
     for step, (inputs, labels) in enumerate(load(train, batches, compute)):
@@ -139,6 +145,9 @@ def _train_epoch(
         optimiser.step()
         losses[step] = sums.detach()
         hits += its_hits
+        done += len(labels)
+        if watch is not None:
+            watch(done, total)
     if not torch.isfinite(losses).all():
         step, task = (~torch.isfinite(losses)).nonzero()[0].tolist()
         raise TrainingError(
@@ -147,7 +156,7 @@ def _train_epoch(
         )
     n = _count_labelled(train.labels[np.concatenate(batches)]).clip(min=1)
     means, shares = losses.cpu().numpy().sum(0, np.float64) / n, hits.cpu().numpy() / n
-    return list(zip(means.tolist(), shares.tolist(), strict=True)), sum(map(len, batches))
+    return list(zip(means.tolist(), shares.tolist(), strict=True)), total
 
 
 def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:

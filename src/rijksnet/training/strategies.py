@@ -174,6 +174,6 @@ def _weights(model: Network, block: slice) -> dict[str, Tensor]:
 
 
 def images_of(key: RunKey) -> dict[str, labelled.LabelledRows]:
-    """The images of a run's challenge, by split."""
+    """The images of a run's challenge, by split; of several folds those of the run's, or of the first."""
     at = CollectionPaths(key.collection)
-    return labelled.load(at.split(key.challenge), at.images)
+    return labelled.load(at.split(key.challenge), at.images, key.fold or 0)

@@ -117,7 +117,7 @@ def _prepare(paths: CollectionPaths, raw: str, images: str, challenges: list[Cha
         "creator,unnamed,anoniem,,40\n"
     )
     pack(paths, [64], workers=2)
-    split_collection(paths, challenges, Splits(rule="paper", seed=8, together="object"))
+    split_collection(paths, challenges, Splits(rule="paper", seed=8, together="object", folds=1, stratified=False))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from rijksnet.errors import SplitError
 from rijksnet.params import Splits
 from rijksnet.paths import CollectionPaths
 
-DRAWN = Splits(rule="paper", seed=4, together="object")
-IMPORTED = Splits(rule="imported", seed=0, together="object")
+DRAWN = Splits(rule="paper", seed=4, together="object", folds=1, stratified=False)
+IMPORTED = Splits(rule="imported", seed=0, together="object", folds=1, stratified=False)
 
 
 @pytest.fixture

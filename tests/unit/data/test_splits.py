@@ -45,7 +45,7 @@ def pack_nothing(
 
 
 def drawn(seed: int, together: Literal["object", "near_duplicates"] = "object") -> Splits:
-    return Splits(rule="paper", seed=seed, together=together)
+    return Splits(rule="paper", seed=seed, together=together, folds=1, stratified=False)
 
 
 def records(n: int, **labels: tuple[str, ...]) -> list[Record]:
@@ -269,7 +269,7 @@ def test_near_duplicates_stay_together(paths: CollectionPaths) -> None:
 
 # --- the official split -----------------------------------------------------------------------------------------------
 
-OFFICIAL = Splits(rule="challenge", seed=0, together="object")
+OFFICIAL = Splits(rule="challenge", seed=0, together="object", folds=1, stratified=False)
 
 
 def officially(paths: CollectionPaths, rows: list[tuple[str, tuple[str, ...]]], field: str = "type") -> None:

@@ -212,7 +212,7 @@ def test_an_interrupted_network_for_several_challenges_goes_on_bit_for_bit(
     monkeypatch.setattr(job.checkpoint, "Checkpoint", partial(Checkpoint, every_s=0))
 
     def carry_out() -> dict[str, bytes]:
-        train.networks(params, {key: splits_of(key.challenge) for key in TOGETHER})
+        train.networks(params, TOGETHER, lambda keys: {key: splits_of(key.challenge) for key in keys})
         files = (file for key in TOGETHER for file in (RunFolder.of(key).weights, RunFolder.of(key).predictions))
         left = {str(file): file.read_bytes() for file in files}
         shutil.rmtree("runs")

@@ -312,7 +312,7 @@ def test_one_image_alone_is_not_normalised(tiny_params: Make) -> None:
     data = train.images_of(FINE_TUNING)
     alone = {**data, "train": subsets.at(data["train"], np.array([0]))}
     with pytest.raises(TrainingError, match="1 training images in batches of 32 leave one alone in its batch"):
-        train.network(tiny_params(), FINE_TUNING, data=alone)
+        train.network(tiny_params(), FINE_TUNING, lambda _: alone)
 
 
 def test_an_input_too_small_for_a_network_is_refused(content: dict[str, Any], workspace: Path) -> None:
@@ -363,7 +363,7 @@ def test_an_official_split_is_measured_as_the_challenge_measures(content: dict[s
     params = tiny_params()
     features(params, "source", "test_resnet", None)
     for rule in ("paper", "challenge"):
-        params = Params.model_validate({**content, "splits": {"rule": rule, "seed": 0, "together": "object"}})
+        params = Params.model_validate({**content, "splits": {**content["splits"], "rule": rule}})
         train.off_the_shelf(params, OFF_THE_SHELF)
         measured = json.loads(RunFolder.of(OFF_THE_SHELF).metrics.read_text())["test"]
         assert ("mean_average_precision" in measured) == (rule == "challenge")

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rijksnet.errors import RunError
 from rijksnet.params import Params
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.result import load_asked
-from rijksnet.statistics.claims import PRETRAINING, TRANSFER, TUNING, Claim, claims_of, claims_table, judge
+from rijksnet.statistics.balance import ClassScores, Estimate
+from rijksnet.statistics.claims import PRETRAINING, TRANSFER, TUNING, Claim, Verdict, claims_of, claims_table, judge
+from rijksnet.statistics.significance import PairedTest
 
 SOURCE = ("miniature-rijksmuseum", "type", "test_resnet")
 TUNED = RunKey(*SOURCE, "fine_tuning", "imagenet")
@@ -137,3 +141,38 @@ def test_the_corrected_p_decides(params: Params, write_run: Callable[..., Path],
     claims = [claim for claim in claims_of(params) if claim.name == TUNING and claim.better.challenge == "type"]
     assert [verdict.outcome for verdict in judge(claims, runs)] == ["undecided"] * 2
     assert [judge([claim], runs)[0].outcome for claim in claims] == ["holds"] * 2
+
+
+@pytest.mark.parametrize(
+    ("p", "difference", "low", "high", "disagrees"),
+    [
+        (0.01, 0.1, 0.02, 0.2, False),
+        (0.01, 0.1, -0.02, 0.2, True),
+        (0.01, -0.1, -0.2, -0.02, False),
+        (0.01, -0.1, 0.01, 0.2, True),
+        (0.6, 0.1, -0.2, 0.2, False),
+        (0.6, 0.1, 0.02, 0.2, True),
+    ],
+)
+def test_where_balanced_accuracy_answers_otherwise(
+    p: float, difference: float, low: float, high: float, disagrees: bool
+) -> None:
+    test = PairedTest(100, 100, 0.7, 0.7 - difference, difference, -1, 1, 5, 5, p)
+    scores = ClassScores(Estimate(0.1, low, high), Estimate(0.1, -1, 1))
+    assert Verdict(Claim(TUNING, TUNED, SHELF), test, p, False, None, scores).disagrees is disagrees
+    assert not Verdict(Claim(TUNING, TUNED, SHELF), test, p).disagrees
+
+
+def test_unbalanced_classes_and_folds_have_columns_of_their_own(
+    params: Params, write_run: Callable[..., Path], runs_root: Path
+) -> None:
+    write_run(TUNED, [True] * 30)
+    write_run(SHELF, [True] * 15 + [False] * 15)
+    for key, accuracies in ((TUNED, (1.0, 0.9, 1.0)), (SHELF, (0.5, 0.6, 0.4))):
+        file = runs_root / str(key) / "metrics.json"
+        scores = json.loads(file.read_text())
+        file.write_text(json.dumps({**scores, "folds": [{"test_accuracy": one} for one in accuracies]}))
+    row = claims_table(judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))).iloc[0]
+    assert row["folds"] == 3
+    assert row["folds_difference_low"] < 100 * np.mean([0.5, 0.3, 0.6]) < row["folds_difference_high"]
+    assert np.isnan(row["balanced_accuracy_difference"]), "ten images of each of three classes"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
@@ -10,6 +11,7 @@ from rijksnet.errors import RunError
 from rijksnet.statistics import significance
 from rijksnet.statistics.significance import (
     bootstrap_interval,
+    fold_test,
     holm,
     mcnemar,
     paired_test,
@@ -190,3 +192,24 @@ def test_interval_covers_the_true_difference_as_often_as_it_says(
     intervals = np.array([bootstrap_interval(gains[i], images[i]) for i in range(simulations)])
     covered = np.mean((intervals[:, 0] <= 0.08) & (intervals[:, 1] >= 0.08))
     assert covered == pytest.approx(0.95, abs=0.02)
+
+
+def test_over_folds_by_hand() -> None:
+    """Five differences: mean 0.03, sample variance 0.00025; (1/5 + 1/3)·0.00025 has the root 0.011547."""
+    found = fold_test([0.01, 0.02, 0.03, 0.04, 0.05])
+    assert found.difference == pytest.approx(0.03)
+    assert (found.high - found.low) / 2 == pytest.approx(2.776445 * 0.0115470, rel=1e-5)
+    assert found.p == pytest.approx(2 * stats.t.sf(0.03 / 0.0115470, 4), rel=1e-4)
+    assert found.folds == 5
+
+
+def test_over_folds_that_all_agree() -> None:
+    assert fold_test([0.0, 0.0, 0.0]).p == 1
+    assert fold_test([0.1, 0.1, 0.1]).p == pytest.approx(0)
+
+
+def test_over_folds_chance_alone_is_found_in_less_than_one_of_twenty() -> None:
+    """Two classifiers that are alike, on 40 objects a fold: the correction errs on the side of caution."""
+    rng = np.random.default_rng(0)
+    found = [fold_test((rng.binomial(40, 0.7, 5) - rng.binomial(40, 0.7, 5)) / 40).p < 0.05 for _ in range(2000)]
+    assert np.mean(found) < 0.05
