@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rijksnet.errors import RunError
@@ -175,4 +176,4 @@ def test_unbalanced_classes_and_folds_have_columns_of_their_own(
     row = claims_table(judge([Claim(TUNING, TUNED, SHELF)], load_asked(params, runs_root))).iloc[0]
     assert row["folds"] == 3
     assert row["folds_difference_low"] < 100 * np.mean([0.5, 0.3, 0.6]) < row["folds_difference_high"]
-    assert np.isnan(row["balanced_accuracy_difference"]), "ten images of each of three classes"
+    assert pd.isna(row["balanced_accuracy_difference"]), "ten images of each of three classes"
