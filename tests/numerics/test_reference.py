@@ -76,9 +76,9 @@ class Left:
 def carry_out(params: Params, data: dict[RunKey, LabelledSplits]) -> None:
     (first, splits), *_ = data.items()
     if first.strategy == "off_the_shelf":
-        train.off_the_shelf(params, first, splits)
+        train.off_the_shelf(params, first, lambda _: splits)
     else:
-        train.networks(params, data)
+        train.networks(params, list(data), lambda _: data)
 
 
 def left_by(data: dict[RunKey, LabelledSplits]) -> Left:

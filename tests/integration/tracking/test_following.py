@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
         training.wait()
     assert (streamed.info.status, streamed.info.start_time) == ("RUNNING", STARTED_MS)
     assert (streamed.data.tags["status"], streamed.data.tags["run_key"]) == ("started", str(KEY))
-    assert streamed.data.params == {name: str(value) for name, value in (PARAMS | asdict(KEY)).items()}
+    assert streamed.data.params == {name: str(value) for name, value in (PARAMS | KEY.to_dict()).items()}
     wait_for(lambda: shown(store).data.tags["status"] == "interrupted")
     assert shown(store).info.status == "FAILED"
 

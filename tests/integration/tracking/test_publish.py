@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_official_splits_have_experiments_of_their_own(store: Store, only_weight
 
 
 def test_every_parameter_is_shown_and_so_are_the_parts_of_the_key(published: PublishedRun) -> None:
-    assert published.run.data.params == {name: str(value) for name, value in (PARAMS | asdict(KEY)).items()}
+    assert published.run.data.params == {name: str(value) for name, value in (PARAMS | KEY.to_dict()).items()}
 
 
 @pytest.mark.parametrize(

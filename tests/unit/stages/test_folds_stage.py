@@ -26,6 +26,7 @@ from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.classifiers import classifiers
 from rijksnet.stages.features import features
+from rijksnet.training import classifiers as machines
 from rijksnet.training import job
 
 FOLDS = 4
@@ -119,7 +120,8 @@ def test_an_interrupted_run_trains_no_fold_again(params: Params, monkeypatch: py
     assert np.array_equal(again.probabilities, whole.probabilities)
 
 
-def test_other_strategies_are_pooled_alike(params: Params) -> None:
+def test_other_strategies_are_pooled_alike(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "TREES", 20)
     features(params, "source", "test_resnet", None)
     train.off_the_shelf(params, FROZEN)
     classifiers(params, "type", "test_resnet")
