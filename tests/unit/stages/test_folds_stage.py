@@ -19,6 +19,7 @@ from rijksnet.files import sha256_of
 from rijksnet.params import Params
 from rijksnet.paths import CHECKPOINTS, CollectionPaths
 from rijksnet.protocol import TEST, TRAIN, VALIDATION
+from rijksnet.publishing import check, publish
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.key import RunKey
 from rijksnet.runs.predictions import read_predictions
@@ -26,6 +27,7 @@ from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.classifiers import classifiers
 from rijksnet.stages.features import features
+from rijksnet.tracking import stores
 from rijksnet.training import classifiers as machines
 from rijksnet.training import job
 
@@ -151,3 +153,16 @@ def test_one_split_has_no_other_fold() -> None:
     at = CollectionPaths("target")
     with pytest.raises(SplitError, match="has no fold 1"):
         labelled.load(at.split("type"), at.images, 1)
+
+
+def test_mlflow_shows_a_run_of_folds_whole(params: Params) -> None:
+    train.network(params, TUNED)
+    publish.publish(params)
+    store = stores.open_store(params.tracking)
+    (shown,) = store.client.search_runs([store.experiment(TUNED)])
+    folds = store.client.get_metric_history(shown.info.run_id, "folds/test_accuracy")
+    assert [one.value for one in folds] == list(load_run(RunFolder.of(TUNED).root).fold_accuracies)
+    assert "fold" not in shown.data.params
+    held = {one.path for one in store.client.list_artifacts(shown.info.run_id, "run/fold3")}
+    assert held == {"run/fold3/run.json"}
+    assert check.check(params) == []
