@@ -33,9 +33,10 @@ def deal(labelled: pd.DataFrame, challenge: Challenge, splits: Splits, group_of:
     objects = labelled.drop_duplicates("object_id").sort_values("object_id", ignore_index=True)
     groups = objects["object_id"] if group_of is None else objects["object_id"].map(group_of)
     if groups.nunique() < folds:
+        way_out = "set splits.folds lower" if splits.folds > 1 else "set splits.stratified to false"
         raise SplitError(
-            f"challenge {challenge!r}: {groups.nunique()} objects with a label cannot be dealt into {folds} folds: set "
-            "splits.folds lower, or leave the challenge out for this collection"
+            f"challenge {challenge!r}: {groups.nunique()} objects with a label cannot be dealt into {folds} folds: "
+            f"{way_out}, or leave the challenge out for this collection"
         )
     seed = int(np.random.default_rng((splits.seed, *challenge.encode())).integers(2**31))
     kind = StratifiedGroupKFold if splits.stratified else GroupKFold

@@ -78,8 +78,10 @@ def test_another_seed_and_another_challenge_deal_otherwise() -> None:
 
 
 def test_fewer_objects_than_folds_are_refused() -> None:
-    with pytest.raises(SplitError, match=r"4 objects with a label cannot be dealt into 5 folds"):
+    with pytest.raises(SplitError, match=r"4 objects with a label .* into 5 folds: set splits\.folds lower"):
         deal(rows_of(list("aabb")), "type", asked(5), None)
+    with pytest.raises(SplitError, match=r"into 10 folds: set splits\.stratified to false"):
+        deal(rows_of(list("aabb")), "type", asked(1, stratified=True), None)
 
 
 def test_two_folds_and_folds_of_an_official_split_are_refused(content: dict[str, Any]) -> None:
