@@ -64,6 +64,7 @@ def content() -> Content:
         "target": {"collection": "target", "challenges": ["type"], "architectures": ["test_resnet"]},
         "architectures": ["test_resnet"],
         "input_size": 32,
+        "squares": "stretched",
         "imagenet": {
             "timm": [],
             "file": {},

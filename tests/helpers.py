@@ -40,6 +40,7 @@ PARAMS: dict[str, Any] = {
     "batch_norm_constants": "own",
     "batch_norm_frozen": "running",
     "input_size": INPUT_SIZE,
+    "squares": "stretched",
     "split_rule": "paper",
     "classes": len(CLASSES),
     "train_images": 80,

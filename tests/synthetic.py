@@ -58,6 +58,7 @@ def write_run(
             "batch_norm_constants": "own",
             "batch_norm_frozen": "running",
             "input_size": 64,
+            "squares": "stretched",
             "split_rule": "paper",
         },
         "started_ms": 0,

@@ -23,6 +23,7 @@ ConstantsName = Literal["own", "keras"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitRule = Literal["paper", "challenge", "imported"]
+Squares = Literal["stretched", "padded"]
 
 
 class Source(Frozen):
@@ -176,7 +177,10 @@ class Params(Frozen):
         min_length=1, description="`vgg19`, `inception_v3`, `xception`, `resnet50`, or any timm model name"
     )
     input_size: Annotated[int, Field(ge=16, le=1024)] | Literal["native"] = Field(
-        description="side of the square that images are stretched to, px; native: each architecture's own"
+        description="side of the square that networks read, px; native: each architecture's own"
+    )
+    squares: Squares = Field(
+        description="how an image becomes a square: stretched, as in the paper, or padded with its border's colour"
     )
     imagenet: Imagenet = Field(description="where θ comes from")
     scratch: Scratch = Field(description="training from random weights")

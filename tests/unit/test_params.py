@@ -71,6 +71,7 @@ CHOICES: dict[str, list[Any]] = {
     "target.challenges.0": ["material", "type", "artist"],
     "scratch.challenges.0": ["material", "type", "artist"],
     "input_size": ["native"],
+    "squares": ["stretched", "padded"],
     "seeds.source_challenges.0": ["material", "type", "artist"],
     "seeds.target_challenges.0": ["material", "type", "artist"],
     "side_experiments.challenges.0": ["material", "type", "artist"],

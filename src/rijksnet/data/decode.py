@@ -55,12 +55,14 @@ class UnreadableError(Exception):
         self.detail = detail
 
 
-def decode(data: bytes, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
-    """Decode an image and stretch it to a square of each size (px).
+def decode(data: bytes, stretched: Sequence[int], padded: Sequence[int] = ()) -> list[NDArray[np.uint8]]:
+    """Decode an image once, and make it a square of each size (px).
 
-    The aspect ratio is not kept and nothing is cropped (paper, section 3). The paper names no interpolation: this is
-    antialiased bicubic, as most ImageNet weights were trained with. A large image is first reduced by whole numbers,
-    never below twice the size: a JPEG while it is decoded (to a half, a quarter or an eighth), others by averaging.
+    A stretched square does not keep the aspect ratio, and nothing is cropped (paper, section 3). A padded one keeps it:
+    the longer side fills the square, the picture lies in its middle, and the rest has the median colour of the
+    picture's border. The paper names no interpolation: this is antialiased bicubic, as most ImageNet weights were
+    trained with. A large image is first reduced by whole numbers, never below twice the size: a JPEG while it is
+    decoded (to a half, a quarter or an eighth), others by averaging.
     The first frame stands for an animation, EXIF orientation is applied, transparency lies on white, 16 bits of grey
     are scaled to 8, CMYK is converted without a colour profile. The pixels of one size do not depend on the others,
     nor on the processor.
@@ -69,7 +71,7 @@ def decode(data: bytes, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
     off on average: 0.1 where nothing was reduced, up to 0.7 where it was.
 
     Returns:
-        One uint8 array of shape (size, size, 3), RGB, for each size.
+        One uint8 array of shape (size, size, 3), RGB, for each size: the stretched squares, then the padded ones.
 
     Raises:
         UnreadableError: with reason `empty`, `not an image`, `too large` (more than 179 million pixels, Pillow's limit
@@ -78,7 +80,7 @@ def decode(data: bytes, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
     if not data:
         raise UnreadableError("empty", "the file has no bytes")
     try:
-        pictures = {side: _picture(data, side) for side in {_reduced_side(size) for size in sizes}}
+        pictures = {side: _picture(data, side) for side in {_reduced_side(size) for size in (*stretched, *padded)}}
     except UnreadableError:
         raise
     except UnidentifiedImageError:
@@ -89,13 +91,20 @@ def decode(data: bytes, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
         raise UnreadableError("too large", "decoding it ran out of memory") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
         raise UnreadableError("damaged", f"{type(error).__name__}: {error}") from None
-    return [_stretched(pictures[_reduced_side(size)], size) for size in sizes]
+    return [
+        *(_resized(pictures[_reduced_side(size)], size, size) for size in stretched),
+        *(_padded(pictures[_reduced_side(size)], size) for size in padded),
+    ]
 
 
 class _Picture(NamedTuple):
-    """A picture as it is stored, in RGB; the upper left `filled` (width, height) of it is what is seen."""
+    """A picture as it is stored, in RGB; the upper left `filled` (width, height) of it is what is seen.
+
+    `sides` (width, height) are the file's: a reduction may be by another factor across than down.
+    """
 
     pixels: ImageData
+    sides: tuple[int, int]
     filled: tuple[float, float]
     orientation: int
 
@@ -107,9 +116,9 @@ def _reduced_side(size: int) -> int:
 def _picture(data: bytes, side: int) -> _Picture:
     """The image, possibly reduced, but to no less than `side` px either way."""
     with Image.open(BytesIO(data), formats=tuple(FORMATS)) as image:
-        full = image.width * image.height
+        sides = image.size
         drafted = image.draft(None, (side, side))
-        _require_memory(image, full, len(data))
+        _require_memory(image, sides[0] * sides[1], len(data))
         image.load()
         # A TIFF is upright once it is loaded, and a PNG may say only then that it is not.
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -118,7 +127,7 @@ def _picture(data: bytes, side: int) -> _Picture:
         factors = max(1, image.width // side), max(1, image.height // side)
         rgb = _to_rgb(image, factors)
     filled = width / factors[0], height / factors[1]
-    return _Picture(ImageData(*rgb.size, PixelType.U8x3, rgb.tobytes()), filled, orientation)
+    return _Picture(ImageData(*rgb.size, PixelType.U8x3, rgb.tobytes()), sides, filled, orientation)
 
 
 def _require_memory(image: Image.Image, full: int, file_bytes: int) -> None:
@@ -165,13 +174,26 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def _stretched(picture: _Picture, size: int) -> NDArray[np.uint8]:
+def _padded(picture: _Picture, size: int) -> NDArray[np.uint8]:
+    width, height = (max(1, round(size * side / max(picture.sides))) for side in picture.sides)
+    inner = _resized(picture, width, height)
+    height, width = inner.shape[:2]
+    border = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    square = np.empty((size, size, 3), np.uint8)
+    square[:] = np.sort(border, axis=0)[len(border) // 2]
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = inner
+    return square
+
+
+def _resized(picture: _Picture, width: int, height: int) -> NDArray[np.uint8]:
+    """The picture resized as it is stored, then made upright."""
     options = ResizeOptions(
         resize_alg=ResizeAlg.convolution(FilterType.catmull_rom),  # bicubic with a = -0.5
         crop_box=CropBox(0, 0, *picture.filled),
     )
-    square = ImageData(size, size, PixelType.U8x3)
-    Resizer().resize(picture.pixels, square, options)
-    stored = np.frombuffer(square.get_buffer(), np.uint8).reshape(size, size, 3)
+    resized = ImageData(width, height, PixelType.U8x3)
+    Resizer().resize(picture.pixels, resized, options)
+    stored = np.frombuffer(resized.get_buffer(), np.uint8).reshape(height, width, 3)
     upright = UPRIGHT.get(picture.orientation)
     return stored if upright is None else np.ascontiguousarray(upright(stored))

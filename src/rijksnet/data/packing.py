@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rijksnet.data.phash import Look
+    from rijksnet.params import Squares
 
 #: Larger files are refused unread: none of them is one image of an object.
 MAX_BYTES = 256 * 2**20
@@ -85,22 +86,26 @@ def start_process() -> None:
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def pack_batch(jobs: Sequence[Placement], targets: Sequence[PixelFile]) -> PackOutcome:
+def pack_batch(jobs: Sequence[Placement], targets: Sequence[PixelFile], squares: Squares) -> PackOutcome:
     """Decode the images of a batch and write each into its row of every target; the first has the smallest size.
 
+    What a picture looks like is said of it stretched, however it is packed: so near-duplicates, and with them splits,
+    are the same for both.
     Rows are written through ordinary files, not a memory map, so that a process holds no more than one image.
     """
     packed = PackOutcome({}, [])
+    sizes = [target.size for target in targets]
+    stretched, padded = (sizes, []) if squares == "stretched" else (sizes[:1], sizes)
     with ExitStack() as stack:
         files = [stack.enter_context(Path(target.path).open("r+b")) for target in targets]
         for job in jobs:
             try:
-                squares = decode(_read(job), [target.size for target in targets])
+                made = decode(_read(job), stretched, padded)
             except UnreadableError as error:
                 packed.problems.append(Problem(job.row, error.reason, error.detail))
                 continue
-            packed.looks[job.row] = look_of(squares[0])
-            for target, file, square in zip(targets, files, squares, strict=True):
+            packed.looks[job.row] = look_of(made[0])
+            for target, file, square in zip(targets, files, made[-len(targets) :], strict=True):
                 file.seek(target.header + job.row * square.nbytes)
                 file.write(square.data)
     return packed

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rijksnet.data.packing import PackOutcome
+    from rijksnet.params import Squares
     from rijksnet.paths import CollectionPaths
 
 #: Images that travel to a decoding process together; so small that a bar moves and an interruption ends soon.
@@ -56,8 +57,10 @@ class PixelCounts:
         return f"{self.images} images packed; unreadable: {unreadable}"
 
 
-def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = None) -> PixelCounts:
-    """Decode the catalogue's images (see `rijksnet.data.decode`) and write them, stretched to each size (px).
+def pack(
+    paths: CollectionPaths, sizes: Iterable[int], squares: Squares = "stretched", workers: int | None = None
+) -> PixelCounts:
+    """Decode the catalogue's images (see `rijksnet.data.decode`) and write them as squares of each size (px).
 
     Writes `pixels/<size>.npy`, uint8 of shape (N, size, size, 3), where N counts the readable images; `images.parquet`
     (object_id, image, row: int64, phash: uint64, thumbnail: binary; N rows in the catalogue's order), which says whose
@@ -74,7 +77,7 @@ def pack(paths: CollectionPaths, sizes: Iterable[int], workers: int | None = Non
     paths.images.unlink(missing_ok=True)
     with replacing_folder(paths.pixels) as folder:
         targets = _create(folder, catalogue.num_rows, sorted(set(sizes)))
-        looks, problems = _decode_all(catalogue, targets, workers or _cores(), paths.collection)
+        looks, problems = _decode_all(catalogue, targets, squares, workers or _cores(), paths.collection)
         _write_unreadable(catalogue, problems, paths.unreadable)
         counts = PixelCounts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
         if not counts.images:
@@ -125,7 +128,7 @@ def _create(folder: Path, rows: int, sizes: Sequence[int]) -> list[PixelFile]:
 
 
 def _decode_all(
-    catalogue: pa.Table, targets: list[PixelFile], workers: int, name: str
+    catalogue: pa.Table, targets: list[PixelFile], squares: Squares, workers: int, name: str
 ) -> tuple[list[Look], list[Problem]]:
     """Let `workers` processes write every image into its row.
 
@@ -141,7 +144,7 @@ def _decode_all(
             batches = _batches(catalogue)
             while done < catalogue.num_rows:
                 for batch in islice(batches, 2 * workers - len(pending)):  # never more in flight
-                    pending[pool.submit(pack_batch, batch, targets)] = len(batch)
+                    pending[pool.submit(pack_batch, batch, targets, squares)] = len(batch)
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     done += pending.pop(future)
                     packed = future.result()

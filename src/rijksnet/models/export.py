@@ -48,6 +48,25 @@ image = Image.open("object.jpg").convert("RGB").resize(({size}, {size}), Image.R
 """,
 }
 
+#: What comes before USAGE where a network reads padded squares: neither timm nor Pillow has the border's colour.
+PADDING = """\
+It was trained on images padded to squares, not stretched. Pad yours first: `image = padded(image)`.
+
+```python
+import numpy
+from PIL import Image, ImageOps
+
+def padded(image):
+    image = ImageOps.contain(image.convert("RGB"), ({size}, {size}), Image.Resampling.BICUBIC)
+    pixels = numpy.asarray(image)
+    border = numpy.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = tuple(numpy.sort(border, axis=0)[len(border) // 2].tolist())
+    square = Image.new("RGB", ({size}, {size}), colour)
+    square.paste(image, (({size} - image.width) // 2, ({size} - image.height) // 2))
+    return square
+```
+"""
+
 
 def export(params: Params, what: str, out: Path, form: Form) -> None:
     """Write a model and README.md, its card, to a new folder.
@@ -95,8 +114,8 @@ def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
         raise RunError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
     if sha256_of(file) != run.files.get(at.weights.name):
         raise RunError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
-    size, normalisation = run.params["input_size"], run.params["normalisation"]
-    model = Classifier(file, size, normalisation)
+    size, normalisation = run.inputs["input_size"], run.inputs["normalisation"]
+    model = Classifier(file, **run.inputs)
     with replacing_folder(out) as part:
         if form == "timm":
             licences = [step["licence"] for step in run.ancestry if "licence" in step]
@@ -105,5 +124,7 @@ def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
         else:
             apart = published.write_onnx(model.network, model.classes, size, part / "model.onnx")
         usage = USAGE[form].format(name=out.name, size=size)
+        if run.inputs["squares"] == "padded":
+            usage = f"{PADDING.format(size=size)}\n{usage}"
         (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(at, run)}\n", encoding="utf-8")
     console.print(escape(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}"))

@@ -176,6 +176,7 @@ def _missing(params: Params, collection: str) -> str:
         "splits.rule paper": params.splits.rule == "paper",
         "splits.together object": params.splits.together == "object",
         "input_size native": params.input_size == "native",
+        "squares stretched": params.squares == "stretched",
         "training.normalisation protocol": all(
             normalisation(training, strategy) == normalisation(as_published, strategy) for strategy in TABLED
         ),

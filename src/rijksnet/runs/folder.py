@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: What was so in runs from before params.yaml could say otherwise.
+BEFORE = {"squares": "stretched"}
+
+
 @dataclass(frozen=True)
 class Run:
     """What run.json says of a run."""
@@ -38,6 +42,11 @@ class Run:
     files: dict[str, str]  #: sha256 of each other file of the run
     doubts: list[str] = field(default_factory=list)  #: why its figures may not be what its recipe gives
     ancestry: list[dict[str, str]] = field(default_factory=list)  #: how its weights came to be (networks.weights)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What its network reads, as `Classifier` takes it: input_size (px), squares, normalisation."""
+        return {name: self.params[name] for name in ("input_size", "squares", "normalisation")}
 
     @property
     def experiment(self) -> str:
@@ -96,7 +105,7 @@ class RunFolder:
             raise RunError(f"{self.root} has no {self.run.name}: the run is not complete; `dvc repro` completes it")
         try:
             content = json.loads(self.run.read_text(encoding="utf-8"))
-            run = Run(**{**content, "key": RunKey(**content["key"])})
+            run = Run(**{**content, "key": RunKey(**content["key"]), "params": BEFORE | content["params"]})
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{self.run} cannot be read ({error}): make the run again, or `dvc checkout` it") from error
         if verify:

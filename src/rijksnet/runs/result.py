@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from rijksnet.runs.predictions import Predictions
 
 #: What the report says of how its runs were trained, by the names that run.json has for it.
-SETTINGS = ("protocol", "normalisation", "batch_norm_constants", "batch_norm_frozen", "input_size", "split_rule")
+SETTINGS = (
+    "protocol",
+    "normalisation",
+    "batch_norm_constants",
+    "batch_norm_frozen",
+    "input_size",
+    "squares",
+    "split_rule",
+)
 
 
 @dataclass(frozen=True)

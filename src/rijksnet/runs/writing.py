@@ -38,6 +38,7 @@ def settings(params: Params, strategy: Strategy, data: Mapping[str, LabelledRows
         "batch_norm_constants": params.training.batch_norm.constants,
         "batch_norm_frozen": params.training.batch_norm.frozen,
         "input_size": input_size,
+        "squares": params.squares,
         "split_rule": params.splits.rule,
         "split_seed": params.splits.seed,
         "folds": params.splits.folds,

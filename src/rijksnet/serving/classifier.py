@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rijksnet.params import Squares
     from rijksnet.protocol import InputNormalisation
 
 
@@ -30,11 +31,12 @@ class LabelProbability:
 class Classifier:
     """Preprocessing and network in one, as they were trained."""
 
-    def __init__(self, file: Path, input_size: int, normalisation: InputNormalisation) -> None:
+    def __init__(self, file: Path, input_size: int, squares: Squares, normalisation: InputNormalisation) -> None:
         """
         Args:
             file: a run's weights.safetensors.
             input_size: side of the square it was trained on, px.
+            squares: how images become squares, as it was trained.
             normalisation: of its inputs, as it was trained.
 
         Raises:
@@ -42,7 +44,7 @@ class Classifier:
         """
         tensors, header = weights.read(file)
         self.design, self.classes = weights.design_in(header, file)
-        self.input_size = input_size
+        self.input_size, self.squares = input_size, squares
         self.network = Network(self.design, len(self.classes), normalisation).eval()
         weights.load_backbone(self.network.backbone, tensors, file)
         weights.load_softmax(self.network.softmax, tensors, file)
@@ -57,7 +59,8 @@ class Classifier:
         Raises:
             rijksnet.data.decode.UnreadableError: one of them is no readable image.
         """
-        pixels = np.stack([decode(image, [self.input_size])[0] for image in images])
+        stretched, padded = ([self.input_size], []) if self.squares == "stretched" else ([], [self.input_size])
+        pixels = np.stack([decode(image, stretched, padded)[0] for image in images])
         probabilities = self.network(torch.from_numpy(pixels)).softmax(1)
         order = probabilities.argsort(1, descending=True)
         return [

@@ -51,7 +51,7 @@ def save_model(at: RunFolder, run: Run, folder: Path) -> None:
             code_paths=[str(_copy_code(Path(temporary)))],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             signature=signature,
-            model_config={"input_size": run.params["input_size"], "normalisation": run.params["normalisation"]},
+            model_config=run.inputs,
         )
 
 

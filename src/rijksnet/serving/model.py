@@ -18,7 +18,7 @@ class ArtClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,mis
         from rijksnet.serving.classifier import Classifier
 
         config = context.model_config
-        self.classifier = Classifier(Path(context.artifacts["weights"]), config["input_size"], config["normalisation"])
+        self.classifier = Classifier(Path(context.artifacts["weights"]), **config)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row per image: label, its probability, and the ranking as JSON [[label, probability], ...]."""

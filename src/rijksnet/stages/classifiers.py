@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from rijksnet import protocol
-from rijksnet.data import labelled
 from rijksnet.networks import weights
 from rijksnet.progress import progress
 from rijksnet.runs import lineage, writing
@@ -47,8 +46,7 @@ def classifiers(params: Params, challenge: str, architecture: str) -> None:
         parts = folds.of(params, key)
         for one in parts:
             train(Inputs(params, images_of(one), features, description, backbone, header, origin), one)
-        if parts != [key]:
-            folds.pool(key, parts, labelled.digest({f"fold{one.fold}": images_of(one)[protocol.TEST] for one in parts}))
+        folds.pool(key, parts, images_of)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,8 @@ def subject_of(params: Params, key: RunKey) -> Subject:
     )
     training = unexplored(params).training.model_dump(exclude={"device"}, mode="json")
     identity = [str(key), labelled.digest(data), sha256_of(_weights(key)), params.input_size, exploration, training]
+    if params.squares != "stretched":  # what all studies were before it could be otherwise
+        identity.append(params.squares)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     return Subject(params, key, f"{key} {digest}", fixed_choice(params, strategy))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def pixels(params: Params, collection: str) -> None:
     """Pack a collection's images at every size that the architectures read."""
-    print(pack(CollectionPaths(collection), sizes(params)))
+    print(pack(CollectionPaths(collection), sizes(params), params.squares))
 
 
 def sizes(params: Params) -> list[int]:

@@ -122,11 +122,8 @@ def evenly(test: LabelledRows, n: int) -> NDArray[np.int64]:
 
 
 def _inputs(keys: Mapping[str, RunKey]) -> dict[str, Any]:
-    """What both runs were trained on: side of the input square, px, and scale of its values."""
-    theta, tuned = (
-        {name: RunFolder.of(key).read(verify=True).params[name] for name in ("input_size", "normalisation")}
-        for key in keys.values()
-    )
+    """What both runs' networks read."""
+    theta, tuned = (RunFolder.of(key).read(verify=True).inputs for key in keys.values())
     if theta != tuned:
         raise RunError(
             f"{keys['imagenet']} was trained on {theta}, but {keys['tuned']} on {tuned}: their maps cannot be "
@@ -144,9 +141,7 @@ def _look(
     key = keys["tuned"]
     with progress(f"saliency {key.challenge} {key.architecture}", len(keys) * len(METHODS)) as report:
         for name in keys:
-            network = Classifier(
-                RunFolder.of(keys[name]).weights, inputs["input_size"], inputs["normalisation"]
-            ).network
+            network = Classifier(RunFolder.of(keys[name]).weights, **inputs).network
             network.to(device)
             with torch.no_grad():
                 answers = torch.cat([network(part).argmax(1) for part in asked.split(32)])

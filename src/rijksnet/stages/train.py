@@ -63,12 +63,9 @@ def networks(
 
 
 def _pool(params: Params, keys: Sequence[RunKey], images: Images) -> None:
-    """Make one run of a run's folds; with one split there is nothing to do."""
+    """Make one run of each run's folds, and end with what resumes them."""
     for key in keys:
-        parts = folds.of(params, key)
-        if parts != [key]:
-            tested = {f"fold{one.fold}": images(one)[protocol.TEST] for one in parts}
-            folds.pool(key, parts, labelled.digest(tested))
+        folds.pool(key, folds.of(params, key), images)
     for key in keys:
         forget(key)
 

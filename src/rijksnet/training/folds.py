@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rijksnet.data import labelled
 from rijksnet.errors import RunError
 from rijksnet.protocol import TEST, VALIDATION
 from rijksnet.runs import metrics
@@ -17,8 +18,9 @@ from rijksnet.runs.predictions import Predictions, read_predictions, write_predi
 from rijksnet.runs.writing import write_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from rijksnet.data.subsets import LabelledSplits
     from rijksnet.params import Params
     from rijksnet.runs.folder import Run
     from rijksnet.runs.key import RunKey
@@ -30,20 +32,23 @@ def of(params: Params, key: RunKey) -> list[RunKey]:
     return [key] if folds == 1 else [replace(key, fold=fold) for fold in range(folds)]
 
 
-def pool(key: RunKey, parts: Sequence[RunKey], split_digest: str) -> None:
-    """Write the run that several folds make together.
+def pool(key: RunKey, parts: Sequence[RunKey], images: Callable[[RunKey], LabelledSplits]) -> None:
+    """Write the run that several folds make together; with one split it is there already.
 
     Its validation and test answers are those of all folds: each object is validated once and tested once, by networks
     that did not train on it. Accuracies are over all objects. History, weights and epochs are the first fold's: the
     weights that transfer starts from, and that are looked into. `folds` of its metrics.json has what each fold scored.
 
     Args:
-        parts: the folds' runs, complete.
-        split_digest: identity of which fold tests what.
+        parts: what it consists of, as `of` says, complete.
+        images: of each part.
 
     Raises:
         RunError: a fold is missing or damaged, or the folds differ in their classes.
     """
+    if parts == [key]:
+        return
+    split_digest = labelled.digest({f"fold{one.fold}": images(one)[TEST] for one in parts})
     folders, whole = [RunFolder.of(one) for one in parts], RunFolder.of(key)
     runs = [folder.read(verify=True) for folder in folders]
     whole.run.unlink(missing_ok=True)

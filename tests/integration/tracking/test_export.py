@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_every_version_has_a_card(params: Params, store: Store) -> None:
         assert part in card
 
 
+def test_the_card_says_how_to_pad(params: Params) -> None:
+    at = write_run()
+    run = at.read(verify=True)
+    at.write(replace(run, params={**run.params, "squares": "padded"}))
+    export.export(params, str(KEY), OUT, "timm")
+    said: dict[str, Any] = {}
+    exec(re.findall("```python\n(.*?)```", (OUT / "README.md").read_text(), re.S)[0], said)  # the card's own code
+    noise = np.random.default_rng(0).integers(0, 256, (4, 3, 3), dtype=np.uint8)
+    for sides in ((300, 40), (50, 200), (INPUT_SIZE, INPUT_SIZE)):
+        picture, file = Image.fromarray(noise).resize(sides), io.BytesIO()
+        picture.save(file, "PNG")
+        (ours,) = decode(file.getvalue(), [], [INPUT_SIZE])
+        assert np.abs(np.asarray(said["padded"](picture)).astype(int) - ours).mean() < 1.0, sides
+
+
 def test_an_onnx_runtime_gives_the_same_answers(params: Params) -> None:
     session_of = pytest.importorskip("onnxruntime").InferenceSession
     at = write_run()
@@ -106,7 +122,7 @@ def test_an_onnx_runtime_gives_the_same_answers(params: Params) -> None:
     files = [io.BytesIO() for _ in images]
     for image, file in zip(images, files, strict=True):
         image.save(file, "PNG")
-    ours = Classifier(at.weights, INPUT_SIZE, "unit").rank([file.getvalue() for file in files])
+    ours = Classifier(at.weights, INPUT_SIZE, "stretched", "unit").rank([file.getvalue() for file in files])
     pixels = np.stack([decode(file.getvalue(), [INPUT_SIZE])[0] for file in files])
     theirs = session.run(None, {"pixels": pixels})[0]
     for ranked, row in zip(ours, theirs, strict=True):

@@ -241,6 +241,41 @@ def test_stretched_to_the_square_without_crop(width: int, height: int) -> None:
     assert np.percentile(np.abs(square - expected), 90) <= 2.0
 
 
+@pytest.mark.parametrize(("width", "height"), [(50, 31), (9, 70), (300, 50), (1, 900), (SIZE, SIZE), (1601, 800)])
+def test_a_padded_square_keeps_the_aspect_ratio(width: int, height: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+    (square,) = decode(encoded(picture, "PNG"), [], [SIZE])
+    across, down = (max(1, round(SIZE * side / max(width, height))) for side in (width, height))
+    left, top = (SIZE - across) // 2, (SIZE - down) // 2
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[top : top + down, left : left + across] = True
+    expected = np.asarray(picture.resize((across, down), Image.Resampling.BICUBIC)).reshape(-1, 3)
+    assert np.abs(square[inside].astype(int) - expected).mean() < 1.0
+    assert len(np.unique(square[~inside], axis=0)) == (0 if across == down else 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_padded_square_is_upright(orientation: int) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (plain,), (oriented,) = (
+        decode(encoded(picture, "PNG"), [], [SIZE]),
+        decode(encoded(picture, "PNG", exif=exif), [], [SIZE]),
+    )
+    np.testing.assert_array_equal(stored_as(oriented, orientation), plain)
+
+
+def test_padding_has_the_median_colour_of_the_border() -> None:
+    picture = np.full((20, 60, 3), 250, np.uint8)
+    picture[:, :12] = 0  # an object that the photograph cuts off on one side
+    (padded,) = decode(encoded(Image.fromarray(picture), "PNG"), [], [60])
+    assert (padded[:20] == 250).all()
+    assert (padded[40:] == 250).all()
+    assert (padded[22:38, :10] < 10).all()
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 def test_one_size_does_not_depend_on_the_others(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (180, 260, 3), dtype=np.uint8)

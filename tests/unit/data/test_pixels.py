@@ -117,6 +117,20 @@ def test_every_readable_image_has_its_row_whatever_the_number_of_workers(paths: 
 
 
 @pytest.mark.usefixtures("threads")
+def test_padded_squares_are_packed_and_near_duplicates_stay_what_they_are(paths: CollectionPaths) -> None:
+    wide = {f"{i}.jpg": jpeg(i) for i in range(3)}
+    fill(paths, wide)
+    pack(paths, [16, 24])
+    looks = pq.read_table(paths.images)
+    pack(paths, [16, 24], "padded")
+    assert pq.read_table(paths.images).equals(looks)
+    for size in (16, 24):
+        packed = open_pixels(paths.pixels_of_size(size))
+        for row in looks.select(["image", "row"]).to_pylist():
+            np.testing.assert_array_equal(packed[row["row"]], decode(wide[row["image"]], [], [size])[0])
+
+
+@pytest.mark.usefixtures("threads")
 def test_other_sizes_take_the_place_of_the_old(paths: CollectionPaths) -> None:
     fill(paths, {"a.jpg": jpeg(0)})
     pack(paths, [16, 24])

@@ -79,7 +79,7 @@ def test_a_complete_report(whole: Path, params: Params) -> None:
     )
     settings = (
         "protocol as_written, normalisation unit, batch_norm_constants own, batch_norm_frozen running, input_size 64, "
-        "split_rule paper"
+        "squares stretched, split_rule paper"
     )
     assert f"51 of 51 runs made; seeds 0, 1, 2, {settings}." in text
     assert "**Holds in all 6 comparisons.** Each difference is +30.0 points." in text

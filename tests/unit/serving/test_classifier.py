@@ -46,7 +46,7 @@ def test_answers_are_those_of_the_network_most_probable_first(
     pixels = np.stack([decode(image, [32])[0] for image in images])
     with torch.no_grad():
         probabilities = network(torch.from_numpy(pixels)).softmax(1)
-    for ranked, row in zip(Classifier(tmp_path / "w", 32, scale).rank(images), probabilities, strict=True):
+    for ranked, row in zip(Classifier(tmp_path / "w", 32, "stretched", scale).rank(images), probabilities, strict=True):
         assert {one.label: one.probability for one in ranked} == pytest.approx(
             dict(zip(CLASSES, row.tolist(), strict=True))
         )
@@ -56,18 +56,20 @@ def test_answers_are_those_of_the_network_most_probable_first(
 
 def test_the_scale_makes_a_difference(tmp_path: Path) -> None:
     saved(tmp_path / "w", "unit")
-    unit, pretrained = (Classifier(tmp_path / "w", 32, scale).rank(files(1)) for scale in ("unit", "pretrained"))
+    unit, pretrained = (
+        Classifier(tmp_path / "w", 32, "stretched", scale).rank(files(1)) for scale in ("unit", "pretrained")
+    )
     assert unit != pretrained
 
 
 def test_an_image_that_is_none_is_refused(tmp_path: Path) -> None:
     saved(tmp_path / "w", "unit")
     with pytest.raises(UnreadableError, match="not an image"):
-        Classifier(tmp_path / "w", 32, "unit").rank([*files(1), b"no image at all"])
+        Classifier(tmp_path / "w", 32, "stretched", "unit").rank([*files(1), b"no image at all"])
 
 
 def test_a_theta_is_no_classifier(tmp_path: Path) -> None:
     tensors = Network(DESIGN, 1, "unit").backbone.state_dict()
     weights.save(tmp_path / "θ", tensors, DESIGN, CLASSES)
     with pytest.raises(WeightsError, match=r"holds no softmax layer of shape \(3, 96\)"):
-        Classifier(tmp_path / "θ", 32, "unit")
+        Classifier(tmp_path / "θ", 32, "stretched", "unit")
