@@ -9,6 +9,7 @@ from pathlib import Path
 from rijksnet.cli import exploration, museums, results, side_experiments, stages  # noqa: F401  each adds its commands to the application
 from rijksnet.cli.app import app
 from rijksnet.cli.own_code import run_the_code_of
+from rijksnet.planning.durations import recorded
 
 
 def main() -> None:
@@ -20,7 +21,8 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         run_the_code_of(Path())
-        app()
+        with recorded():
+            app()
     except RijksNetError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -11,6 +11,18 @@ from rijksnet.cli.app import MODELS, RESULTS, app, check_challenge, console, par
 
 
 @app.command(rich_help_panel=RESULTS)
+def plan(each: Annotated[bool, typer.Option("--each", help="a line for every stage")] = False) -> None:
+    """Say what `dvc repro` would run and why, how long that takes on this machine, and how much it writes.
+
+    Speeds are measured for some seconds by training on noise. While `dvc repro` runs, it says what is still to come.
+    """
+    from rijksnet.planning.plan import plan_text
+    from rijksnet.progress import show
+
+    show(plan_text(params(), each))
+
+
+@app.command(rich_help_panel=RESULTS)
 def tables() -> None:
     """Print the paper's tables, ours beside the paper's figures."""
     from rijksnet.progress import show

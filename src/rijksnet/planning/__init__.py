@@ -1,0 +1,1 @@
+"""What `dvc repro` would do, how long it takes on this machine, and how much it writes."""
