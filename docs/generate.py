@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import re
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ def tables() -> dict[Path, dict[str, Callable[[], str]]]:
     readers = {f"reader {reader_of(model)}": own_keys(model) for model in AnyCollection.__subclasses__()}
     return {
         DOCS / "pipeline.md": {"stages": stages_table},
+        DOCS / "findings.md": {"questions": questions_table},
         DOCS / "parameters.md": {"params": params_table, "every reader": every_reader_table, **readers},
     }
 
@@ -59,6 +61,27 @@ def command_docs() -> dict[str, str]:
     nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.decorator_list]
     return {node.name: (ast.get_docstring(node) or "").splitlines()[0] for node in functions}
+
+
+def questions_table() -> str:
+    """What benchmarks/questions.py found, in points."""
+    lines = [
+        "| question | run | 1st, % | 2nd, % | difference, over objects | over folds |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    with (ROOT / "benchmarks" / "questions.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            strategy = row["strategy"].replace("_", " ")
+            run = f"{row['architecture']} {strategy}, {row['challenge']} of {row['collection']}"
+            accuracies = " | ".join(f"{100 * float(row[name]):.1f}" for name in "ab")
+            over = f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])})"
+            over_folds = f"{points(row['fold_low'])} to {points(row['fold_high'])}"
+            lines.append(f"| {row['question']} | {run} | {accuracies} | {over} | {over_folds} |")
+    return "\n".join(lines) + "\n"
+
+
+def points(share: str) -> str:
+    return f"{100 * float(share):+z.1f}".replace("-", "−")
 
 
 def params_table() -> str:
