@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -127,7 +127,8 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def values_of(field: Any) -> str:
     """The choices or the type of a field, as a person would write it."""
-    annotation, parts = field.annotation, get_args(field.annotation)
+    annotation = field.annotation
+    parts = [get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(annotation)]
     optional = " or null" if NoneType in parts else ""
     if get_origin(annotation) is dict:
         return "by name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Annotated, Literal
 
@@ -18,6 +19,15 @@ def _named(value: str, pattern: str, allowed: str) -> str:
     return value
 
 
+def _known_encoding(value: str) -> str:
+    try:
+        return codecs.lookup(value).name
+    except LookupError:
+        raise ValueError(
+            f"{value!r} is no encoding that Python knows; such are utf-8, cp1252, latin-1, utf-16"
+        ) from None
+
+
 #: A collection's name. A museum's own name, with all its letters, may stand in titles and records.
 Name = Annotated[str, AfterValidator(lambda value: _named(value, NAME, PLAINLY))]
 #: A network's name; timm knows which of them there are.
@@ -25,7 +35,7 @@ Architecture = Annotated[
     str, AfterValidator(lambda value: _named(value, ARCHITECTURE, "letters a to z, digits, ., - and _"))
 ]
 
-Rule = Literal["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
+Rule = Literal["roles", "names", "unnamed", "nothing", "vocabulary", "spelling", "first_value"]
 DAY = r"^\d{4}-\d{2}-\d{2}$"
 CREATOR_RULES: tuple[Rule, ...] = ("roles", "names", "unnamed")
 
@@ -86,7 +96,7 @@ class Download(Politeness):
 
 
 class Columns(Frozen):
-    """Which column of the table holds what; null where the table has none."""
+    """Which column of the table holds what; null where the table has none. In JSON a path, `makers.name`."""
 
     object_id: str = Field("object_id", description="column with the object's identifier")
     image: str = Field("image", description="column with the image's path inside `images`")
@@ -98,10 +108,22 @@ class Columns(Frozen):
 
 
 class TableCollection(AnyCollection):
-    """Any CSV file plus a folder or tar of images, or their addresses."""
+    """Any table plus a folder or tar of images, or their addresses."""
 
-    reader: Literal["table"] = Field(description="any CSV file plus images, or their addresses")
-    table: str = Field(description="path of the CSV file inside `raw` (UTF-8, header line)")
+    reader: Literal["table"] = Field(description="any table plus images, or their addresses")
+    table: str = Field(
+        description="path of the table inside `raw`: CSV, a workbook (.xlsx, .ods, .xls), JSON or JSON Lines"
+    )
+    delimiter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="between the columns of a CSV file; null: what gives `columns`",
+    )
+    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = Field(
+        None, description="of a CSV file's letters, as Python names it, such as cp1252; null: UTF-8, or marked UTF-16"
+    )
+    sheet: str | None = Field(None, description="of a workbook; null: the one that has `columns`")
     images: str = Field(description="folder or .tar inside `raw` that holds the images; `.` is `raw` itself")
     download: Download | None = Field(
         None, description="set where the image column holds addresses: `rijksnet fetch` fills the folder `images`"

@@ -21,7 +21,7 @@ from rijksnet.collection_params import Columns, Download, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.images import read_image
-from rijksnet.collections.table import TableReader
+from rijksnet.collections.tables.reader import TableReader
 from rijksnet.harvesting.shard_writer import Verification, verify
 from rijksnet.paths import CollectionPaths
 
@@ -32,7 +32,7 @@ KILLS = 6
 FETCHING = f"""
 import sys
 from pathlib import Path
-from rijksnet.collections.table import TableReader
+from rijksnet.collections.tables.reader import TableReader
 from rijksnet.harvesting import shard_writer
 from rijksnet.harvesting.fetch import fetch
 from rijksnet.collection_params import Columns, Download, TableCollection

@@ -42,7 +42,7 @@ HEAD_RECIPE: Content = {
     "batch_size": 16,
 }
 NETWORK_RECIPE = HEAD_RECIPE | {"unfrozen": 0.5, "layer_rate": 0.9}
-ALL_RULES = ["roles", "names", "unnamed", "vocabulary", "spelling", "first_value"]
+ALL_RULES = ["roles", "names", "unnamed", "nothing", "vocabulary", "spelling", "first_value"]
 #: One collection of each kind that is not drawn, each with every section filled in.
 EXTRA = {
     "collections.extra": TABLE
@@ -63,8 +63,8 @@ CHOICES: dict[str, list[Any]] = {
     "collections.challenge.reader": ["rijks_challenge"],
     "collections.challenge.labels": ["groundtruth", "xml"],
     "collections.extra.cleaning.creator.0": ALL_RULES,
-    "collections.extra.cleaning.type.0": ["vocabulary", "spelling", "first_value"],
-    "collections.extra.cleaning.material.0": ["vocabulary", "spelling", "first_value"],
+    "collections.extra.cleaning.type.0": ["nothing", "vocabulary", "spelling", "first_value"],
+    "collections.extra.cleaning.material.0": ["nothing", "vocabulary", "spelling", "first_value"],
     "collections.source.reader": ["miniature"],
     "collections.source.museum": ["rijksmuseum", "antwerp", "photographs"],
     "source.challenges.0": ["material", "type", "artist"],

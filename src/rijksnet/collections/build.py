@@ -6,8 +6,9 @@ What was left out stands in rejects.csv, and what was done to the labels in clea
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from dataclasses import astuple, dataclass, fields
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from rijksnet.collection_params import Cleaning
 from rijksnet.collections.catalogue import SCHEMA, Change
 from rijksnet.collections.cleaning import clean
+from rijksnet.collections.cleaning.nothing import says_nothing
 from rijksnet.collections.cleaning.values import FIELDS
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.errors import CollectionError
@@ -33,18 +35,26 @@ NO_RULES = Cleaning()
 
 @dataclass(frozen=True)
 class CatalogueCounts:
-    """What `build` found: how many objects and images stay, rejects by reason, and values changed by field and rule."""
+    """What `build` found: how many objects and images stay, rejects by reason, values changed by field and rule.
+
+    `empty_words` are labels that say that there is none, by field, with their numbers of objects.
+    """
 
     objects: int
     images: int
     rejects: dict[Reason, int]
     changed: dict[str, int]
+    empty_words: dict[str, dict[str, int]]
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{n} × {reason}" for reason, n in self.rejects.items()) or "nothing"
         changed = ", ".join(f"{n} × {rule}" for rule, n in self.changed.items())
         cleaned = f"; values changed: {changed}" if changed else ""
-        return f"{self.images} images of {self.objects} objects; left out: {left_out}{cleaned}"
+        said = f"{self.images} images of {self.objects} objects; left out: {left_out}{cleaned}"
+        for field, found in self.empty_words.items():
+            named = ", ".join(f"{value!r} of {objects:,} objects" for value, objects in found.items())
+            said += f"\n{field} has labels that say that there is none: {named}. cleaning.{field}: [nothing] drops them"
+        return said
 
 
 def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES, raw: Path = Path()) -> CatalogueCounts:
@@ -54,16 +64,16 @@ def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES,
         raw: the collection's folder, which holds `cleaning.vocabulary`.
 
     Raises:
-        CollectionError: the source cannot be used (see the reader), no image of it can, the vocabulary cannot be used,
-            or one object has two values of a label, when cleaned.
+        CollectionError: the source cannot be used (see the reader), no image of it can, or the vocabulary cannot.
     """
-    items, changes = _cleaned(list(reader), cleaning, raw)
+    items, changes = _cleaned([_with_one_id(item) for item in reader], cleaning, raw)
     records, rejects = _sift(items)
     counts = CatalogueCounts(
         len({r.object_id for r in records}),
         len(records),
         dict(Counter(r.reason for r in rejects)),
         dict(Counter(f"{change.field} {change.rule}" for change in changes)),
+        {field: found for field in FIELDS if (found := _empty_words(records, field))},
     )
     paths.catalogue.unlink(missing_ok=True)  # never an old catalogue beside new rejects
     _write(rejects, Reject, paths.rejects)
@@ -77,6 +87,18 @@ def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES,
     return counts
 
 
+def _empty_words(records: Sequence[Record], field: str) -> dict[str, int]:
+    """Labels of a field that say that there is none, the most frequent first."""
+    labels = Counter(label for _, label in {(one.object_id, label) for one in records for label in getattr(one, field)})
+    return {label: objects for label, objects in labels.most_common() if says_nothing(label)}
+
+
+def _with_one_id(item: Record | Reject) -> Record | Reject:
+    """The same object has the same id, in whichever Unicode form a row spells it."""
+    composed = unicodedata.normalize("NFC", item.object_id)
+    return item if composed == item.object_id else replace(item, object_id=composed)
+
+
 def _cleaned(
     items: Sequence[Record | Reject], cleaning: Cleaning, raw: Path
 ) -> tuple[list[Record | Reject], list[Change]]:
@@ -86,16 +108,21 @@ def _cleaned(
     return [next(following) if isinstance(item, Record) else item for item in items], changes
 
 
-def _sift(items: Iterable[Record | Reject]) -> tuple[list[Record], list[Reject]]:
-    """Records that stay, and rejects with those added that only the whole shows: an image named more than once."""
+def _sift(items: Sequence[Record | Reject]) -> tuple[list[Record], list[Reject]]:
+    """Records that stay, and rejects with those added that only the whole shows: an image named more than once, and all
+    images of an object of which they say different things. Where one says nothing, what another says holds."""
+    labels, contradictions = _labels_of_objects(item for item in items if isinstance(item, Record))
     kept: dict[str, Record] = {}
-    first: dict[str, Record] = {}
     rejects: list[Reject] = []
     for item in items:
         if isinstance(item, Reject):
             rejects.append(item)
             continue
-        _require_equal_labels(first.setdefault(item.object_id, item), item)
+        if item.object_id in contradictions:
+            rejects.append(Reject(item.object_id, item.image, Reason.CONTRADICTION, contradictions[item.object_id]))
+            continue
+        creator, type_, material = (labels[item.object_id].get(field, ()) for field in FIELDS)
+        item = replace(item, creator=creator, type=type_, material=material)
         owner = kept.setdefault(item.image, item)
         if owner is item:
             continue
@@ -105,14 +132,26 @@ def _sift(items: Iterable[Record | Reject]) -> tuple[list[Record], list[Reject]]
     return list(kept.values()), rejects
 
 
-def _require_equal_labels(first: Record, record: Record) -> None:
-    for label in FIELDS:
-        values = list(getattr(first, label)), list(getattr(record, label))
-        if values[0] != values[1]:
-            raise CollectionError(
-                f"object {record.object_id!r} has two values of {label}: {values[0]} with image {first.image!r} and "
-                f"{values[1]} with image {record.image!r}; give it one, or give the objects different ids"
-            )
+def _labels_of_objects(
+    records: Iterable[Record],
+) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, str]]:
+    """Each object's labels by field; and of objects that have two of one, which."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    said_by: dict[tuple[str, str], str] = {}
+    contradictions: dict[str, str] = {}
+    for record in records:
+        of_object = labels[record.object_id]
+        for field in FIELDS:
+            values: tuple[str, ...] = getattr(record, field)
+            if values and of_object.setdefault(field, values) == values:
+                said_by.setdefault((record.object_id, field), record.image)
+            elif values:
+                contradictions.setdefault(
+                    record.object_id,
+                    f"{field} is {list(of_object[field])} with image {said_by[record.object_id, field]!r} and "
+                    f"{list(values)} with image {record.image!r}: give it one, or give the objects different ids",
+                )
+    return labels, contradictions
 
 
 def _write(rows: Sequence[Reject | Change], kind: type[Reject | Change], path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import tarfile
-from functools import partial
+import unicodedata
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
@@ -13,7 +15,7 @@ from rijksnet.collections.records import Extent, Reason
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The most that one read of a tar's headers may ask for, bytes: a member's name can claim to be gigabytes long.
 MAX_HEADER = 1 << 20
@@ -30,6 +32,10 @@ FORMATS = {
     "PPM": ".ppm",
     "JPEG2000": ".jp2",
 }
+
+
+#: Names in a hint.
+NEAR = 3
 
 
 class ImageRefusedError(Exception):
@@ -59,17 +65,70 @@ def read_image(file: str, offset: int, length: int) -> bytes:
     return data
 
 
-def locator(images: Path) -> Callable[[str], Extent]:
-    """A function from an image's name (POSIX path inside `images`) to where its bytes lie.
+def locator(images: Path) -> Callable[[str], tuple[str, Extent]]:
+    """A function from an image's name, as a table writes it, to its name inside `images` (a POSIX path) and where its
+    bytes lie.
 
-    The function raises ImageRefusedError. A tar's headers are scanned once, here; it is never unpacked.
+    A name that is no file's is looked for in Unicode's other form, with slashes for backslashes, and in whatever case,
+    if only one file can be meant. The function raises ImageRefusedError, which says what is nearly so. A tar's headers
+    are scanned once, here; it is never unpacked.
 
     Raises:
         CollectionError: `images` is absent, or a file that is no plain, undamaged tar.
     """
     if images.is_dir():
-        return partial(_find_in_folder, images)
-    return partial(_find_in_tar, images, _scan_tar(images))
+        return _Locator(partial(_find_in_folder, images), lambda: listing(images))
+    members = _scan_tar(images)
+    return _Locator(partial(_find_in_tar, images, members), lambda: members)
+
+
+class _Locator:
+    def __init__(self, find: Callable[[str], Extent], names: Callable[[], Iterable[str]]) -> None:
+        self._find, self._names = find, names
+
+    @cached_property
+    def _written_alike(self) -> dict[str, list[str]]:
+        """The names there are, by how they are written whatever their case and Unicode form."""
+        found: dict[str, list[str]] = {}
+        for name in self._names():
+            found.setdefault(_loosely(name), []).append(name)
+        return found
+
+    @cached_property
+    def _called_alike(self) -> dict[str, list[str]]:
+        """The same, by their last part without its ending."""
+        found: dict[str, list[str]] = {}
+        for name in self._names():
+            found.setdefault(_stem(name), []).append(name)
+        return found
+
+    def __call__(self, name: str) -> tuple[str, Extent]:
+        try:
+            return normal_name(name), self._find(name)
+        except ImageRefusedError as refusal:
+            if refusal.reason != Reason.MISSING:
+                raise
+            written = self._written_alike.get(_loosely(name), [])
+            same = [one for one in written if _composed(one) == _composed(name)] or written
+            if len(same) == 1:
+                return same[0], self._find(same[0])
+            near = same or self._called_alike.get(_stem(name), [])
+            if not near:
+                raise
+            hint = f"; there is {', '.join(map(repr, near[:NEAR]))}" + (" and more" if len(near) > NEAR else "")
+            raise ImageRefusedError(refusal.reason, refusal.detail + hint) from None
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
+def _loosely(name: str) -> str:
+    return _composed(name).casefold()
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(_loosely(name)).stem
 
 
 def listing(images: Path) -> dict[str, Extent | str]:
@@ -133,6 +192,7 @@ def _scan_tar(tar: Path) -> dict[str, Extent | str]:
     """
     if not tar.is_file():
         raise CollectionError(f"{tar} is neither a folder nor a .tar file: `images` says where the images are")
+    _require_plain(tar)
     file, members = tar.as_posix(), dict[str, Extent | str]()
     with tar.open("rb") as stream:
         for member in tar_members(tar, stream):
@@ -145,6 +205,30 @@ def _scan_tar(tar: Path) -> dict[str, Extent | str]:
             else:
                 members[name] = _kind(member)
     return members
+
+
+#: How archives begin whose members' bytes do not lie in one piece, and how each is unpacked.
+PACKED = {
+    b"PK": "a zip archive: unpack it (`unzip {0} -d {1}`)",
+    b"\x1f\x8b": "compressed with gzip: unpack it (`mkdir {1} && tar -xzf {0} -C {1}`)",
+    b"BZh": "compressed with bzip2: unpack it (`mkdir {1} && tar -xjf {0} -C {1}`)",
+    b"\xfd7zXZ": "compressed with xz: unpack it (`mkdir {1} && tar -xJf {0} -C {1}`)",
+    b"7z\xbc\xaf": "a 7z archive: unpack it (`7z x {0} -o{1}`)",
+    b"Rar!": "a RAR archive: unpack it (`unrar x {0} {1}/`)",
+}
+
+
+def _require_plain(tar: Path) -> None:
+    with tar.open("rb") as stream:
+        head = stream.read(8)
+    for magic, what in PACKED.items():
+        if head.startswith(magic):
+            folder = tar.with_name(tar.name.partition(".")[0] or "unpacked")
+            said = what.format(shlex.quote(tar.as_posix()), shlex.quote(folder.as_posix()))
+            raise CollectionError(
+                f"{tar} is {said}, and set `images` to {folder.name!r}: images are read where they lie, from a folder "
+                "or an uncompressed .tar"
+            )
 
 
 _FOLDER = "a folder"

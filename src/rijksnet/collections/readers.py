@@ -15,7 +15,7 @@ from rijksnet.collection_params import (
 )
 from rijksnet.collections.oai_pmh import OaiReader
 from rijksnet.collections.rijks_challenge.reader import RijksChallengeReader
-from rijksnet.collections.table import TableReader
+from rijksnet.collections.tables.reader import TableReader
 from rijksnet.errors import ParamsError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -83,7 +84,8 @@ def _cells(path: Path) -> Iterable[tuple[int, str, str]]:
                     "put cells that hold a comma between double quotes"
                 )
             if cells:
-                yield lines.line_num, cells[object_id].strip(), cells[split].strip()
+                # the catalogue spells ids so, too
+                yield lines.line_num, unicodedata.normalize("NFC", cells[object_id].strip()), cells[split].strip()
 
 
 def _objects(path: Path) -> list[tuple[str, str, str]]:

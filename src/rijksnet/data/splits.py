@@ -49,19 +49,23 @@ FOLD = pa.field("fold", pa.int8())
 Split = tuple[pd.DataFrame, dict[str, Any]]
 
 
-def split_collection(paths: CollectionPaths, challenges: Iterable[Challenge], splits: Splits) -> dict[str, Any]:
+def split_collection(
+    paths: CollectionPaths, challenges: Iterable[Challenge], splits: Splits
+) -> tuple[dict[str, Any], dict[Challenge, str]]:
     """Split a collection's packed images for each challenge: `splits/<challenge>.parquet`, and `splits.json`.
+
+    A challenge that cannot be split does not cost those that can.
 
     Returns:
         What splits.json holds: for each challenge the rule, what `summarise` says, and the digest of the split;
         `near_duplicates` where they were kept together: their groups, and the objects in these; `absent` and
         `unassigned` where the split was imported: the objects that it names in vain, and those with a label that it
-        does not name; `official`, see `official_split`.
+        does not name; `official`, see `official_split`. And of the challenges that cannot be split, why.
 
     Raises:
         CollectionError: there is no catalogue, or no pixels.
-        SplitError: fewer than two classes of a challenge occur in all three splits; the collection has no official
-            split; or a shared split cannot be used.
+        SplitError: none can be: fewer than two of its classes occur in all three splits, the collection has no
+            official split, or a shared one cannot be used.
     """
     catalogue = read_catalogue(paths.catalogue)
     packed = set(pairs_of(read_images(paths.images)))
@@ -70,21 +74,28 @@ def split_collection(paths: CollectionPaths, challenges: Iterable[Challenge], sp
     group_of = _group_of(paths) if together else None
     paths.splits_summary.unlink(missing_ok=True)
     summary: dict[str, Any] = {}
+    refused: dict[Challenge, str] = {}
     with replacing_folder(paths.splits) as folder:
         for challenge in challenges:
             file = folder / paths.split(challenge).name
-            if splits.rule == "paper":
-                rows, said = drawn_split(catalogue, challenge, splits, group_of)
-            elif splits.rule == "imported":
-                rows, said = imported_split(catalogue, challenge, paths)
-            else:
-                rows, said = official_split(catalogue, challenge, paths)
+            try:
+                if splits.rule == "paper":
+                    rows, said = drawn_split(catalogue, challenge, splits, group_of)
+                elif splits.rule == "imported":
+                    rows, said = imported_split(catalogue, challenge, paths)
+                else:
+                    rows, said = official_split(catalogue, challenge, paths)
+            except SplitError as error:
+                refused[challenge] = str(error)
+                continue
             schema = SCHEMA if splits.folds == 1 else SCHEMA.append(FOLD)
             pq.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False), file)
             summary[challenge] = {"rule": splits.rule, **said, "digest": digest_of(file, paths.images)}
+        if refused and not summary:
+            raise SplitError("; ".join(refused.values()))
     with replacing(paths.splits_summary) as part:
         part.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return summary
+    return summary, refused
 
 
 def _group_of(paths: CollectionPaths) -> dict[str, int]:

@@ -28,7 +28,7 @@ from rijksnet.audit.write import Audit, write_audit
 from rijksnet.collection_params import Columns, MiniatureCollection, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import SCHEMA
-from rijksnet.collections.table import TableReader, values
+from rijksnet.collections.tables.reader import TableReader, values
 from rijksnet.data import duplicates as search
 from rijksnet.data.pixels import pack
 from rijksnet.data.splits import split_collection

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,16 +82,36 @@ def test_rejects_are_written_with_their_reasons(paths: CollectionPaths) -> None:
 
 
 @pytest.mark.parametrize("label", ["creator", "type", "material"])
-def test_one_object_with_two_labels_is_an_error(paths: CollectionPaths, label: str) -> None:
-    build([ONE], paths)
+def test_one_object_with_two_labels_costs_one_object(paths: CollectionPaths, label: str) -> None:
+    first = replace(ONE, **{label: ("eerste",)})
     other = replace(ONE, image="back.jpg", **{label: ("andere",)})
-    with pytest.raises(CollectionError, match=rf"object '1' has two values of {label}: .* and \['andere'\]"):
-        build([ONE, other], paths)
+    sound = replace(ONE, object_id="2", image="2.jpg")
+    counts = build([first, sound, other], paths)
+    assert (counts.objects, counts.rejects) == (1, {Reason.CONTRADICTION: 2})
+    assert read_catalogue(paths.catalogue)["object_id"].to_pylist() == ["2"]
+    rejected = rows_of(paths.rejects)
+    assert [row["image"] for row in rejected] == ["1.jpg", "back.jpg"]
+    said = f"{label} is ['eerste'] with image '1.jpg' and ['andere'] with image 'back.jpg'"
+    assert all(row["detail"].startswith(said) for row in rejected)
+
+
+def test_an_image_without_labels_has_its_object_s(paths: CollectionPaths) -> None:
+    bare = replace(ONE, image="back.jpg", creator=(), type=(), material=(), title="")
+    build([bare, ONE], paths)
+    found = read_catalogue(paths.catalogue).to_pylist()
+    for field in ("creator", "type", "material"):
+        assert [row[field] for row in found] == [list(getattr(ONE, field))] * 2
+
+
+def test_an_id_is_one_in_whichever_unicode_form(paths: CollectionPaths) -> None:
+    forms = [unicodedata.normalize(form, "Dürer-1") for form in ("NFC", "NFD")]
+    build([replace(ONE, object_id=forms[0]), replace(ONE, object_id=forms[1], image="back.jpg")], paths)
+    assert set(read_catalogue(paths.catalogue)["object_id"].to_pylist()) == {forms[0]}
 
 
 def test_labels_are_compared_when_cleaned(paths: CollectionPaths) -> None:
     back = replace(ONE, image="back.jpg", type=("Prent",))
-    with pytest.raises(CollectionError, match="two values of type"):
+    with pytest.raises(CollectionError, match=r"no usable image .*2 × object with two values"):
         build([ONE, back], paths)
     counts = build([ONE, back, replace(back, type=("PRENT ",))], paths, Cleaning(type=["spelling"]))
     assert (counts.images, counts.rejects) == (2, {Reason.DUPLICATE: 1})

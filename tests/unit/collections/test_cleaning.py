@@ -14,6 +14,7 @@ from rijksnet.collection_params import CREATOR_RULES, Cleaning
 from rijksnet.collections.catalogue import Change
 from rijksnet.collections.cleaning import ORDER, clean
 from rijksnet.collections.cleaning.names import names, unnamed
+from rijksnet.collections.cleaning.nothing import nothing
 from rijksnet.collections.cleaning.roles import maker_of, roles
 from rijksnet.collections.cleaning.values import FIELDS, fold, spelling, tidy
 from rijksnet.collections.cleaning.vocabulary import BUILT_IN, read_vocabulary, vocabulary
@@ -327,14 +328,15 @@ def test_own_vocabulary_takes_the_place_of_the_built_in_one(tmp_path: Path) -> N
 
 def test_every_rule_is_built_and_does_something() -> None:
     records = [record("1", "prentmaker: Jan Both", "anoniem"), record("2", "Both, Jan", "BOTH, JAN", "Bol, Hans")]
-    records.append(record("3", material=("paper",)))
-    rules = {"creator": [rule for rule in ORDER if rule != "vocabulary"], "material": ["vocabulary"]}
+    records.append(record("3", material=("paper", "NULL")))
+    apart = ["nothing", "vocabulary"]
+    rules = {"creator": [rule for rule in ORDER if rule not in apart], "material": apart}
     _, changes = clean(records, Cleaning.model_validate(rules), Path())
     assert {change.rule for change in changes} == set(ORDER)
 
 
 @given(st.lists(st.text("abI éÉ.,:()-", max_size=20), max_size=6))
-@pytest.mark.parametrize("rule", [roles, names, unnamed, spelling])
+@pytest.mark.parametrize("rule", [roles, names, unnamed, nothing, spelling])
 def test_a_rule_changes_nothing_the_second_time(
     rule: Callable[[Counter[str]], dict[str, str]], values: list[str]
 ) -> None:
@@ -391,3 +393,19 @@ def test_the_ground_truth_of_the_challenge() -> None:
 def test_the_fields_are_those_of_the_parameters() -> None:
     assert set(FIELDS) == set(Cleaning.model_fields) - {"vocabulary"}
     assert set(CREATOR_RULES) < set(ORDER)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NULL", "nan", "n/a", "N.v.t.", "#N/A", "#REF!", "-", "–", "?", "...", "Onbekend", "(unknown)", "Unbekannt",
+     "inconnu", "Sconosciuto", "desconocido", "não aplicável", "niet van toepassing", "k. A."],
+)  # fmt: skip
+def test_words_for_nothing_are_dropped(value: str) -> None:
+    assert nothing({value: 3, "hout": 1}) == {value: ""}
+
+
+@pytest.mark.parametrize(
+    "value", ["onbekend hout", "hout (onbekend)", "Nanking", "leer", "blank", "木", "P+P", "None, S."]
+)
+def test_what_says_something_stays(value: str) -> None:
+    assert nothing({value: 1}) == {}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,19 @@ def test_folder_and_tar_give_the_same_bytes(tmp_path: Path, fmt: int) -> None:
     tar = tar_of(tmp_path / "a.tar", list(contents.items()), fmt)
     in_folder, in_tar = locator(folder), locator(tar)
     for name, data in contents.items():
-        assert read_image(*in_folder(name)) == read_image(*in_tar(name)) == data
-    assert in_folder("c.jpg") == Extent((folder / "c.jpg").as_posix(), 0, 2000)
-    assert in_tar("c.jpg").file == tar.as_posix()
+        assert read_image(*in_folder(name)[1]) == read_image(*in_tar(name)[1]) == data
+    assert in_folder("c.jpg") == ("c.jpg", Extent((folder / "c.jpg").as_posix(), 0, 2000))
+    assert in_tar("c.jpg")[1].file == tar.as_posix()
 
 
 def test_names_are_compared_without_dots_and_doubled_slashes(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "a.tar", [("./images/a.jpg", b"a")])
-    assert read_image(*locator(tar)("images//a.jpg")) == b"a"
+    assert read_image(*locator(tar)("images//a.jpg")[1]) == b"a"
 
 
 def test_of_equal_members_the_last_counts(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "a.tar", [("a.jpg", b"old"), ("a.jpg", b"new")])
-    assert read_image(*locator(tar)("a.jpg")) == b"new"
+    assert read_image(*locator(tar)("a.jpg")[1]) == b"new"
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "images/../../secret.jpg", "/etc/passwd"])
@@ -70,7 +71,7 @@ def test_a_path_that_leaves_the_collection_is_refused(tmp_path: Path, name: str)
     assert refusal(tmp_path / "folder", name).reason is Reason.OUTSIDE
     tar = tar_of(tmp_path / "a.tar", [(name, b"secret"), ("a.jpg", b"a")])
     assert refusal(tar, name).reason is Reason.OUTSIDE
-    assert read_image(*locator(tar)("a.jpg")) == b"a"
+    assert read_image(*locator(tar)("a.jpg")[1]) == b"a"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_in_a_folder_a_link_is_followed_and_other_things_are_refused(tmp_path: P
     (folder / "sub").mkdir(parents=True)
     (folder / "link.jpg").symlink_to(tmp_path / "cache")
     os.mkfifo(folder / "fifo.jpg")
-    assert read_image(*locator(folder)("link.jpg")) == b"from DVC's cache"
+    assert read_image(*locator(folder)("link.jpg")[1]) == b"from DVC's cache"
     assert refusal(folder, "sub").reason is Reason.NOT_A_FILE
     assert refusal(folder, "fifo.jpg").reason is Reason.NOT_A_FILE
 
@@ -168,7 +169,7 @@ def test_a_tar_that_ends_in_a_header_is_an_error_and_one_without_padding_is_none
     with pytest.raises(CollectionError, match="damaged after byte 2048"):
         locator(whole)
     whole.write_bytes(data[: 3072 + 1024])
-    assert read_image(*locator(whole)("c.jpg")) == b"x" * 512
+    assert read_image(*locator(whole)("c.jpg")[1]) == b"x" * 512
 
 
 @pytest.mark.parametrize(
@@ -221,3 +222,58 @@ def test_reading_past_the_end_says_that_the_file_changed(tmp_path: Path) -> None
     assert read_image(str(tmp_path / "a.jpg"), 1, 3) == b"234"
     with pytest.raises(CollectionError, match="ends 2 bytes before the 4 at 3"):
         read_image(str(tmp_path / "a.jpg"), 3, 4)
+
+
+def files(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def as_tar(folder: Path, tar: Path) -> Path:
+    with tarfile.open(tar, "w") as archive:
+        archive.add(folder, arcname=".")
+    return tar
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        (unicodedata.normalize("NFC", "Dürer.jpg"), unicodedata.normalize("NFD", "Dürer.jpg")),
+        (unicodedata.normalize("NFD", "Dürer.jpg"), unicodedata.normalize("NFC", "Dürer.jpg")),
+        ("A.JPG", "a.jpg"),
+        (r"zaal\5\x.jpg", "zaal/5/x.jpg"),
+        (r".\Zaal\5\X.jpg", "zaal/5/x.jpg"),
+    ],
+)
+def test_a_name_that_only_looks_different_is_found(tmp_path: Path, asked: str, there: str, packed: bool) -> None:
+    folder = files(tmp_path / "images", there, "other.jpg")
+    name, extent = locator(as_tar(folder, tmp_path / "i.tar") if packed else folder)(asked)
+    assert name == there
+    assert read_image(*extent) == there.encode()
+
+
+def test_two_files_that_differ_in_case_stay_two(tmp_path: Path) -> None:
+    find = locator(files(tmp_path / "images", "a.jpg", "A.jpg"))
+    assert [find(name)[0] for name in ("a.jpg", "A.jpg")] == ["a.jpg", "A.jpg"]
+    with pytest.raises(ImageRefusedError, match=r"A\.JPG does not exist; there is '[aA]\.jpg', '[aA]\.jpg'"):
+        find("A.JPG")
+
+
+@pytest.mark.parametrize("asked", ["x.jpg", "zaal/5/x", "zaal/6/x.tif", "X"])
+def test_what_is_nearly_so_is_said(tmp_path: Path, asked: str) -> None:
+    find = locator(files(tmp_path / "images", "zaal/5/x.jpg", "other.jpg"))
+    with pytest.raises(ImageRefusedError, match=r"does not exist; there is 'zaal/5/x\.jpg'"):
+        find(asked)
+
+
+def test_a_name_like_none_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ImageRefusedError, match=r"does not exist$"):
+        locator(files(tmp_path / "images", "x.jpg"))("y.jpg")
+
+
+def test_a_link_s_own_refusal_stays(tmp_path: Path) -> None:
+    with pytest.raises(ImageRefusedError, match="not a path inside"):
+        locator(files(tmp_path / "images", "x.jpg"))("../X.jpg")

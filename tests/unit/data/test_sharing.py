@@ -42,14 +42,14 @@ def put(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def test_what_was_exported_is_imported_as_the_same_split(collection: CollectionPaths) -> None:
-    drawn = split_collection(collection, ["type"], DRAWN)["type"]
+    drawn = split_collection(collection, ["type"], DRAWN)[0]["type"]
     (file,) = export(collection, ["type"])
     assert file == Path("shared_splits/c/type.csv")
     with file.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["object_id"] for row in rows] == [f"é, {i:03}" for i in range(116)]
     assert rows[0]["label"] == "prent"
-    imported = split_collection(collection, ["type"], IMPORTED)["type"]
+    imported = split_collection(collection, ["type"], IMPORTED)[0]["type"]
     assert (imported["rule"], imported["absent"], imported["unassigned"]) == ("imported", 0, 0)
     assert imported["digest"] == drawn["digest"]
     assert (
@@ -62,7 +62,7 @@ def test_objects_that_only_one_side_knows_are_left_out_and_counted(collection: C
     lines = [f'"é, {i:03}",note,{("train", "validation", "test")[i // 3 % 3]}' for i in range(90)]
     lines += ['"é, 117",no type here,train', "x,unknown,test", "", 'y,unknown,"test"', lines[0]]
     put(collection.shared_split("type"), "\ufeff" + "\n".join(["object_id,remark,split", *lines]) + "\n")
-    summary = split_collection(collection, ["type"], IMPORTED)["type"]
+    summary = split_collection(collection, ["type"], IMPORTED)[0]["type"]
     assert (summary["absent"], summary["unassigned"]) == (3, 26)
     assert summary["labelled"] == {"objects": 90, "images": 180, "classes": 3}
     test = load(collection.split("type"), collection.images)["test"]
@@ -74,7 +74,7 @@ def test_classes_have_to_be_in_every_imported_split(collection: CollectionPaths)
     splits = ("train", "train", "train", "validation", "validation", "train", "test", "test", "train")
     lines = [f'"é, {i:03}",{split}' for i, split in enumerate(splits)]  # every third, penning, trains only
     put(collection.shared_split("type"), "\n".join(["object_id,split", *lines]))
-    summary = split_collection(collection, ["type"], IMPORTED)["type"]
+    summary = split_collection(collection, ["type"], IMPORTED)[0]["type"]
     assert summary["class_names"] == ["prent", "tekening"]
     assert summary["removed_classes"] == {"penning": 3}
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rijksnet.collections.build import build
 from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.collections.records import Record
-from rijksnet.collections.table import values
+from rijksnet.collections.tables.reader import values
 from rijksnet.data.labelled import load
 from rijksnet.data.splits import assign, keep_common_classes, labels_of, split_collection, summarise
 from rijksnet.errors import CollectionError, SplitError
@@ -153,7 +153,7 @@ def test_only_packed_images_are_split_whatever_their_order(paths: CollectionPath
     for seed in (0, 1):
         shuffled = [packed[i] for i in np.random.default_rng(seed).permutation(len(packed))]
         pack_nothing(paths, shuffled)
-        summary = split_collection(paths, ["type"], drawn(5))
+        summary, _ = split_collection(paths, ["type"], drawn(5))
         written.append((paths.split("type").read_bytes(), paths.splits_summary.read_text()))
         row_of = {pair: row for row, pair in enumerate(shuffled)}
         for rows in load(paths.split("type"), paths.images).values():
@@ -183,8 +183,19 @@ def test_a_failure_leaves_no_old_summary(paths: CollectionPaths) -> None:
     pack_nothing(paths, [(record.object_id, record.image) for record in items])
     split_collection(paths, ["type"], drawn(0))
     with pytest.raises(SplitError):
-        split_collection(paths, ["type", "material"], drawn(0))
+        split_collection(paths, ["material"], drawn(0))
     assert not paths.splits_summary.exists()
+
+
+def test_a_challenge_that_cannot_be_split_does_not_cost_those_that_can(paths: CollectionPaths) -> None:
+    items = [Record(f"{i}", f"{i}", "raw", i, 1, type=("ab"[i % 2],)) for i in range(60)]
+    build(items, paths)
+    pack_nothing(paths, [(record.object_id, record.image) for record in items])
+    summary, refused = split_collection(paths, ["material", "type"], drawn(0))
+    assert (summary.keys(), refused.keys()) == ({"type"}, {"material"})
+    assert "Leave the challenge out" in refused["material"]
+    assert [file.name for file in paths.splits.iterdir()] == ["type.parquet"]
+    assert json.loads(paths.splits_summary.read_text()) == summary
 
 
 def test_without_pixels(paths: CollectionPaths) -> None:
@@ -253,10 +264,10 @@ def test_near_duplicates_stay_together(paths: CollectionPaths) -> None:
     fingerprints = [pictures[i // 3] if i < 180 else b"" for i in range(300)]
     pack_nothing(paths, [(record.object_id, record.image) for record in items], fingerprints)
 
-    parted = split_collection(paths, ["type"], drawn(0))
+    parted, _ = split_collection(paths, ["type"], drawn(0))
     assert parted["type"]["rule"] == "paper"
     assert "near_duplicates" not in parted["type"]
-    summary = split_collection(paths, ["type"], drawn(0, "near_duplicates"))
+    summary, _ = split_collection(paths, ["type"], drawn(0, "near_duplicates"))
 
     assert summary["type"]["near_duplicates"] == {"groups": 60, "objects": 180}
     assert [summary["type"]["splits"][split]["objects"] for split in SPLITS] == [240, 30, 30]
@@ -292,7 +303,7 @@ def test_an_official_split_keeps_every_object_and_all_that_it_lists(paths: Colle
     many = each(10, "prent", "ets") + each(10, "tekening")
     few = each(9, "penning") + each(2, "penning", "tekening", "prent")[:2] + [("train", ()), ("", ("prent",))]
     officially(paths, many + few)  # penning: 9 + 2 in test, so kept
-    summary = split_collection(paths, ["type"], OFFICIAL)["type"]
+    summary = split_collection(paths, ["type"], OFFICIAL)[0]["type"]
     assert (summary["rule"], summary["official"]) == (
         "challenge",
         {"rest": 1, "unassigned": 1, "never_first": ["ets"]},
@@ -314,7 +325,7 @@ def test_an_official_split_keeps_every_object_and_all_that_it_lists(paths: Colle
 def test_what_the_filters_remove(paths: CollectionPaths) -> None:
     rare = [("test", ("penning",))] * 9 + [("train", ("munt", "prent"))] * 3 + [("validation", ("penning",))]
     officially(paths, each(10, "prent") + each(10, "tekening") + rare)
-    summary = split_collection(paths, ["type"], OFFICIAL)["type"]
+    summary = split_collection(paths, ["type"], OFFICIAL)[0]["type"]
     assert summary["removed_classes"] == {"munt": 3, "penning": 10}
     assert summary["class_names"] == ["prent", "rest", "tekening"]
     assert summary["official"]["rest"] == 10
@@ -390,7 +401,7 @@ def test_the_real_ground_truth_gives_the_papers_counts(ground_truth: CollectionP
     208 first-listed materials include one without a name, which is no value here: its one object counts under the
     second value it lists.
     """
-    summary = split_collection(ground_truth, ["material", "type", "artist"], drawn(0))
+    summary, _ = split_collection(ground_truth, ["material", "type", "artist"], drawn(0))
 
     assert (summary["type"]["labelled"]["objects"], summary["type"]["labelled"]["classes"]) == (112_012, 1_053)
     assert (summary["material"]["labelled"]["objects"], summary["material"]["labelled"]["classes"]) == (110_668, 207)
@@ -406,7 +417,7 @@ def test_the_real_official_split(ground_truth: CollectionPaths) -> None:
 
     Some types and materials are never listed first, so that no network learns them.
     """
-    summary = split_collection(ground_truth, ["material", "type", "artist"], OFFICIAL)
+    summary, _ = split_collection(ground_truth, ["material", "type", "artist"], OFFICIAL)
     for said in summary.values():
         assert [said["splits"][split]["objects"] for split in SPLITS] == [78_427, 11_204, 22_408]
         assert said["official"]["unassigned"] == 0

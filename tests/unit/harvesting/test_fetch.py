@@ -236,7 +236,7 @@ def test_what_only_other_programs_could_read_is_no_image() -> None:
 FETCHING = """
 import sys
 from pathlib import Path
-from rijksnet.collections.table import TableReader
+from rijksnet.collections.tables.reader import TableReader
 from rijksnet.harvesting.fetch import fetch
 from rijksnet.collection_params import Columns, Download, TableCollection
 download = Download(contact="test@example.org", requests_per_s=100, kind="url", connections=4)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from rijksnet.collection_params import Rule
 from rijksnet.collections.catalogue import Change
 from rijksnet.collections.cleaning.names import names, unnamed
+from rijksnet.collections.cleaning.nothing import nothing
 from rijksnet.collections.cleaning.roles import roles
 from rijksnet.collections.cleaning.values import FIELDS, Changes, Counts, spelling, tidy
 from rijksnet.collections.cleaning.vocabulary import read_vocabulary, vocabulary
@@ -40,6 +41,7 @@ _REWRITES: dict[str, Rewrite] = {
     "roles": roles,
     "names": names,
     "unnamed": unnamed,
+    "nothing": nothing,
     "spelling": spelling,
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 
-def _phrases(text: str) -> frozenset[str]:
+def phrases(text: str) -> frozenset[str]:
+    """Those between the commas of a text of several lines."""
     return frozenset(phrase.strip() for line in text.strip().splitlines() for phrase in line.strip(" ,").split(","))
 
 
 #: The object is by this maker, or is held to be. In Dutch, English, German and French, as all up to `TRADES`.
-THIS_HAND = _phrases("""
+THIS_HAND = phrases("""
     toegeschreven aan, toegeschreven, vermoedelijk, waarschijnlijk,
     attributed to, attributed by, attributed, ascribed to, presumably, probably,
     zugeschrieben, vermutlich, wahrscheinlich,
@@ -16,7 +17,7 @@ THIS_HAND = _phrases("""
 """)
 
 #: It is not, or the museum does not say so (possibly), or no longer (formerly attributed to).
-OTHER_HAND = _phrases("""
+OTHER_HAND = phrases("""
     naar, vrij naar, kopie naar, copie naar, kopie van, omgeving van, naaste omgeving van, kring van, school van,
     navolger van, volger van, atelier van, werkplaats van, leerling van, imitator van, imitatie van,
     trant van, in de trant van, stijl van, in de stijl van, manier van, in de manier van,
@@ -34,21 +35,21 @@ OTHER_HAND = _phrases("""
 """)
 
 #: The same as it may stand in brackets after a name: "Ramberg, Johann Heinrich (atelier)".
-OTHER_HAND_IN_BRACKETS = OTHER_HAND | _phrases("""
+OTHER_HAND_IN_BRACKETS = OTHER_HAND | phrases("""
     kopie, omgeving, kring, school, navolger, volger, atelier, werkplaats, leerling, trant, stijl, manier,
     copy, circle, follower, workshop, studio, pupil, manner, style, formerly attributed,
     schule, werkstatt, schuler, nachahmer, copie, entourage, cercle, suiveur, ecole, eleve, maniere,
 """)
 
 #: Where the name was read, which says nothing about the hand.
-INSCRIPTION = _phrases("""
+INSCRIPTION = phrases("""
     vermeld op object, vermeld op het object, gesigneerd, gesigneerd door kunstenaar, eigenhandig,
     mentioned on object, mentioned on the object, indicated on object, signed, signed by artist, autograph,
     signiert, signe,
 """)
 
 #: Words for those who make things.
-TRADES = _phrases("""
+TRADES = phrases("""
     prentmaker, graveur, etser, houtsnijder, lithograaf, tekenaar, schilder, fotograaf, beeldhouwer, medailleur,
     zilversmid, goudsmid, edelsmid, uitgever, drukker, ontwerper, vervaardiger, vervaardigers, kunstenaar, kunstenaars,
     maker, makers, meester, meesters, modelleur, cartograaf, schrijver, auteur,
@@ -61,7 +62,7 @@ TRADES = _phrases("""
 """)
 
 #: Words that say that nobody is named; Italian, Spanish, Portuguese and Latin as well.
-NOBODY = _phrases("""
+NOBODY = phrases("""
     anoniem, anonieme, onbekend, onbekende, diverse, diversen, anonymous, unknown, unidentified, various,
     anonym, anonymer, unbekannt, unbekannter, verschiedene, anonyme, inconnu, inconnue, divers,
     anonimo, anonima, ignoto, sconosciuto, vari, desconocido, desconhecido, varios, anonymus, ignotus, incognitus,

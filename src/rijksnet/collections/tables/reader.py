@@ -1,23 +1,24 @@
-"""The `table` reader: any CSV file plus a folder or tar of images, or their addresses on the web."""
+"""The `table` reader: any table plus a folder or tar of images, or their addresses on the web."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rijksnet.collections.images import ImageRefusedError, locator, normal_name
+from rijksnet.collections.images import ImageRefusedError, locator
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Found, Shards
+from rijksnet.collections.tables import delimited, nested, workbook
+from rijksnet.collections.tables.kinds import kind_of
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rijksnet.collection_params import Columns, TableCollection
+    from rijksnet.collection_params import TableCollection
     from rijksnet.collections.records import Extent
 
 Row = dict[str, str]
@@ -27,11 +28,11 @@ Row = dict[str, str]
 class TableReader:
     """Records of a table, in its order.
 
-    Where the collection has a `download`, the image column holds addresses: several in one cell are several images of
-    the object, and each is found among those that `rijksnet fetch` has downloaded.
+    Several images in one cell are several images of the object. Where the collection has a `download`, the image column
+    holds addresses, and each is found among those that `rijksnet fetch` has downloaded.
 
     Raises, on iterating:
-        CollectionError: `raw`, the table or the images are absent; the table is not UTF-8, no CSV, or lacks a column;
+        CollectionError: `raw`, the table or the images are absent; the table does not read, or lacks a column;
             `rights` is set for a table without rights; the downloaded images are damaged.
     """
 
@@ -42,7 +43,7 @@ class TableReader:
         if self.collection.download is None:
             rows, find = self._rows(), locator(images)
             for row in rows:
-                yield row if isinstance(row, Reject) else self._local(row, find)
+                yield from [row] if isinstance(row, Reject) else self._local(row, find)
             return
         with Shards.open(images) as shards:
             for row in self._rows():
@@ -74,7 +75,17 @@ class TableReader:
                 f"`rights` keeps only objects under {self.collection.rights}, but columns.rights names no column: name "
                 "the column with the rights statement, or leave `rights` empty"
             )
-        return (row if isinstance(row, Reject) else self._sifted(row) for row in _read(table, columns))
+        return (row if isinstance(row, Reject) else self._sifted(row) for row in self._read(table))
+
+    def _read(self, table: Path) -> Iterator[Row | Reject]:
+        asked = self.collection
+        match kind_of(table):
+            case "csv":
+                return delimited.rows(table, asked.columns, asked.delimiter, asked.encoding)
+            case "workbook":
+                return workbook.rows(table, asked.columns, asked.sheet)
+            case "json":
+                return nested.rows(table, asked.columns)
 
     def _sifted(self, row: Row) -> Row | Reject:
         object_id, image, rights, columns = row["object_id"], row["image"], row["rights"], self.collection.columns
@@ -89,12 +100,22 @@ class TableReader:
     def _addresses(self, row: Row) -> tuple[str, ...]:
         return values(row["image"], self.collection.separator)
 
-    def _local(self, row: Row, find: Callable[[str], Extent]) -> Record | Reject:
-        image = row["image"]
-        try:
-            return self._record(row, Found(normal_name(image), find(image)))
-        except ImageRefusedError as refusal:
-            return Reject(row["object_id"], image, refusal.reason, refusal.detail)
+    def _local(self, row: Row, find: Callable[[str], tuple[str, Extent]]) -> Iterator[Record | Reject]:
+        """An image, or one each for several in the cell, if it is not the name of one file as it stands."""
+        for image in self._files(row, find):
+            try:
+                yield self._record(row, Found(*find(image)))
+            except ImageRefusedError as refusal:
+                yield Reject(row["object_id"], image, refusal.reason, refusal.detail)
+
+    def _files(self, row: Row, find: Callable[[str], tuple[str, Extent]]) -> tuple[str, ...]:
+        several = self._addresses(row)
+        if len(several) > 1:
+            try:
+                find(row["image"])
+            except ImageRefusedError:
+                return several
+        return (row["image"],)
 
     def _downloaded(self, row: Row, url: str, shards: Shards) -> Record | Reject:
         if not is_web_address(url):
@@ -129,38 +150,5 @@ def is_web_address(text: str) -> bool:
 
 def values(cell: str, separator: str) -> tuple[str, ...]:
     """The values in one cell, in order; empty ones say nothing and are left out."""
-    return tuple(value for part in cell.split(separator) if (value := part.strip()))
-
-
-def _read(table: Path, columns: Columns) -> Iterator[Row | Reject]:
-    """Cells by field of `Columns`, stripped; the empty string for a field that has no column."""
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream, strict=True)
-        try:
-            header = [cell.strip() for cell in next(lines, [])]
-            positions = _positions(table, header, columns)
-            for cells in lines:
-                if len(cells) == len(header):
-                    yield {field: "" if i is None else cells[i].strip() for field, i in positions.items()}
-                elif cells:  # a blank line is nothing, not a malformed row
-                    detail = f"line {lines.line_num} has {len(cells)} cells, the header has {len(header)}"
-                    yield Reject("", "", Reason.MALFORMED, detail)
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            raise CollectionError(
-                f"{table} is not UTF-8 (byte 0x{byte:02x} after line {lines.line_num}): save it as UTF-8, "
-                f"for example with `iconv -f latin1 -t utf-8`"
-            ) from error
-        except csv.Error as error:
-            raise CollectionError(f"{table} is no CSV file at line {lines.line_num}: {error}") from error
-
-
-def _positions(table: Path, header: list[str], columns: Columns) -> dict[str, int | None]:
-    positions: dict[str, int | None] = {}
-    for field, column in columns.model_dump().items():
-        if column is not None and header.count(column) != 1:
-            raise CollectionError(
-                f"columns.{field} is {column!r}, which {table} has {header.count(column)} times; its columns: {header}"
-            )
-        positions[field] = None if column is None else header.index(column)
-    return positions
+    parts = cell.split(nested.UNIT if nested.UNIT in cell else separator)
+    return tuple(value for part in parts if (value := part.strip()))

@@ -1,0 +1,86 @@
+"""Workbooks: Excel's (.xlsx, .xlsb, .xls) and OpenDocument's (.ods), as they are."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from rijksnet.collections.records import Reason, Reject
+from rijksnet.collections.tables.columns import matching, positions
+from rijksnet.collections.tables.delimited import BEFORE_HEADER
+from rijksnet.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rijksnet.collection_params import Columns
+
+
+def rows(table: Path, columns: Columns, sheet: str | None) -> Iterator[dict[str, str] | Reject]:
+    """Cells by field of `Columns`, as text: whole numbers without a decimal point, days as ISO 8601 writes them.
+
+    Without `sheet` it is the one that has the columns asked for.
+
+    Raises:
+        CollectionError: the workbook cannot be read, or has no such sheet or column, or several sheets with them.
+    """
+    from python_calamine import CalamineError, load_workbook
+
+    try:
+        with load_workbook(table) as book:
+            sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+    except (CalamineError, OSError, ValueError) as error:
+        raise CollectionError(f"{table} cannot be read as a workbook: {error}; open it and save it anew") from None
+    if sheet is not None and sheet not in sheets:
+        raise CollectionError(f"`sheet` is {sheet!r}, but {table} has {list(sheets)}")
+    name, before, header = _header(table, sheets if sheet is None else {sheet: sheets[sheet]}, columns)
+    at = positions(f"sheet {name!r} of {table}", header, columns)
+    for number, cells in enumerate(sheets[name][before + 1 :], before + 2):
+        texts = [text_of(cell) for cell in cells]
+        if any(texts[len(header) :]):
+            detail = f"row {number} of sheet {name!r} has {len(texts)} cells, the header has {len(header)}"
+            yield Reject("", "", Reason.MALFORMED, detail)
+        elif any(texts):
+            yield {field: "" if i is None or i >= len(texts) else texts[i] for field, i in at.items()}
+
+
+def text_of(cell: Any) -> str:
+    """A cell as a person reads it, stripped."""
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
+    return cell.isoformat() if isinstance(cell, date | time) else str(cell).strip()
+
+
+def _header(table: Path, sheets: dict[str, list[list[Any]]], columns: Columns) -> tuple[str, int, list[str]]:
+    """The sheet, the rows before its header, and the header: those with most of the columns asked for."""
+    best: list[tuple[int, str, int, list[str]]] = []
+    for name, cells in sheets.items():
+        found = [
+            (matching(names, columns), name, before, _cut(names))
+            for before, row in enumerate(cells[:BEFORE_HEADER])
+            if any(names := [text_of(cell) for cell in row])
+        ]
+        if found:
+            best.append(max(found, key=lambda one: (one[0], -one[2])))
+    if not best:
+        raise CollectionError(f"{table} has no row with anything in it (sheets: {list(sheets)})")
+    most = max(one[0] for one in best)
+    first, *others = [one for one in best if one[0] == most]
+    if others and most:
+        names = [one[1] for one in (first, *others)]
+        raise CollectionError(
+            f"{table} has these columns in several sheets, {names}: set `sheet` to the one that counts"
+        )
+    return first[1:]
+
+
+def _cut(names: list[str]) -> list[str]:
+    """A header without the empty cells at its end."""
+    while names and not names[-1]:
+        names.pop()
+    return names

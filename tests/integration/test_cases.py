@@ -1,0 +1,153 @@
+"""What museums' files are really like: ../shared/cases, made after public bug reports, each read as its README says."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from ruamel.yaml import YAML
+
+from rijksnet.collection_params import Collection
+from rijksnet.collections.build import CatalogueCounts, build
+from rijksnet.collections.catalogue import read_catalogue
+from rijksnet.collections.readers import reader_for
+from rijksnet.data.pixels import pack
+from rijksnet.data.splits import split_collection
+from rijksnet.errors import CollectionError, SplitError
+from rijksnet.params import Splits
+from rijksnet.paths import CollectionPaths
+
+CASES = Path(__file__).parents[2] / ".." / "shared" / "cases"
+
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here: ../shared/cases")
+
+PATHS = CollectionPaths("case")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    PATHS.root.mkdir(parents=True)
+
+
+def collection(case: str, params: str = "params.yaml", **changes: Any) -> Collection:
+    folder = CASES / case
+    (content,) = YAML(typ="safe").load(folder / params)["collections"].values()
+    content["raw"] = str(folder / "raw")
+    found: Collection = TypeAdapter(Collection).validate_python({**content, **changes}, strict=True)
+    return found
+
+
+def catalogue(case: str, params: str = "params.yaml", **changes: Any) -> CatalogueCounts:
+    asked = collection(case, params, **changes)
+    return build(reader_for(asked), PATHS, asked.cleaning, Path(asked.raw))
+
+
+def values(column: str) -> list[Any]:
+    found: list[Any] = read_catalogue(PATHS.catalogue)[column].to_pylist()
+    return found
+
+
+def rejects() -> list[dict[str, str]]:
+    with PATHS.rejects.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_01_an_export_with_semicolons() -> None:
+    counts = catalogue("01-adlib-semicolon-dollar")
+    assert (counts.images, counts.objects, counts.rejects) == (40, 40, {})
+    assert len({one for creators in values("creator") for one in creators}) > 1
+
+
+def test_02_windows_letters_are_shown_as_each_encoding_reads_them() -> None:
+    with pytest.raises(CollectionError, match=r"not UTF-8 \(byte 0x8a in line 2\).* cp1252.*Šaloun.*mac_roman") as told:
+        catalogue("02-excel-encodings")
+    assert "latin" not in str(told.value)
+    catalogue("02-excel-encodings", encoding="cp1252")
+    assert {"Šaloun, Ladislav", "O’Connor, Roderic"} <= {one for creators in values("creator") for one in creators}
+
+
+def test_02_utf_16_and_the_workbook_itself_are_read() -> None:
+    catalogue("02-excel-encodings", encoding="cp1252")
+    as_csv = read_catalogue(PATHS.catalogue)
+    for params in ("params-utf16.yaml", "params-xlsx.yaml"):
+        catalogue("02-excel-encodings", params)
+        assert read_catalogue(PATHS.catalogue).equals(as_csv), params
+
+
+@pytest.mark.parametrize("params", ["params.yaml", "params-long.yaml"])
+def test_03_cells_that_are_absent_or_empty_say_nothing(params: str) -> None:
+    assert catalogue("03-ragged-rows", params).objects == 40
+    assert rejects() == []
+
+
+def test_04_rows_that_say_nothing_belong_to_their_object() -> None:
+    counts = catalogue("04-second-image-row-bare")
+    assert (counts.images, counts.objects) == (50, 40)
+    assert [] not in values("type")
+
+
+def test_04_a_contradiction_costs_one_object() -> None:
+    columns = collection("04-second-image-row-bare").model_dump()["columns"]
+    counts = catalogue("04-second-image-row-bare", table="contradiction.csv", columns=columns)
+    assert counts.objects >= 40
+    assert {row["reason"] for row in rejects()} == {"object with two values of a label"}
+    assert len({row["object_id"] for row in rejects()}) == 1
+    assert "tekening (recto)" in rejects()[0]["detail"]
+
+
+def test_04_several_files_in_one_cell() -> None:
+    counts = catalogue("04-second-image-row-bare", "params-cell.yaml")
+    assert (counts.images, counts.objects) == (50, 40)
+
+
+def test_05_names_that_only_look_different_are_found() -> None:
+    assert catalogue("05-file-names").images == 30
+
+
+def test_05_one_object_has_one_id() -> None:
+    counts = catalogue("05-file-names", "params-ids.yaml")
+    assert (counts.images, counts.objects) == (120, 60)
+
+
+def test_06_words_for_nothing_are_told_and_dropped_by_a_rule() -> None:
+    counts = catalogue("06-words-for-nothing")
+    assert counts.empty_words["material"]["NULL"] == 15
+    assert counts.empty_words["material"].keys() == {"NULL", "nan", "Onbekend", "n/a", "-"}
+    assert "cleaning.material: [nothing] drops them" in str(counts)
+    assert len({tuple(one) for one in values("type") if any("Bencharong" in value for value in one)}) == 1
+    cleaning = {
+        "material": ["nothing", "vocabulary", "spelling"],
+        "type": ["spelling"],
+        "creator": ["unnamed", "nothing"],
+    }
+    assert catalogue("06-words-for-nothing", cleaning=cleaning).empty_words == {}
+    assert len({one for listed in values("material") for one in listed}) == 2
+
+
+def test_19_a_challenge_that_cannot_be_split_does_not_cost_the_others() -> None:
+    catalogue("19-long-tail")
+    pack(PATHS, [16], workers=1)
+    asked = Splits(rule="paper", seed=0, together="object", folds=1, stratified=False)
+    summary, refused = split_collection(PATHS, ["artist", "material", "type"], asked)
+    assert summary.keys() == {"artist"}
+    labelled, kept = summary["artist"]["labelled"], summary["artist"]["kept"]
+    assert (labelled["objects"], labelled["classes"]) == (200, 93)
+    assert kept["classes"] >= 3
+    assert refused.keys() == {"material", "type"}
+    assert all(f"challenge {name!r}" in why and "Leave the challenge out" in why for name, why in refused.items())
+    with pytest.raises(SplitError, match=r"challenge 'material'.*challenge 'type'"):
+        split_collection(PATHS, ["material", "type"], asked)
+
+
+def test_21_a_cell_may_hold_a_book() -> None:
+    assert catalogue("21-long-cells").objects == 40
+
+
+@pytest.mark.parametrize(("params", "what"), [("params-zip.yaml", "unzip "), ("params-targz.yaml", "tar -xzf ")])
+def test_22_packed_images_say_how_to_unpack_them(params: str, what: str) -> None:
+    with pytest.raises(CollectionError, match=rf"unpack it \(`.*{what}"):
+        catalogue("22-packed-images", params)
