@@ -261,6 +261,7 @@ HOSTILE: dict[str, Callable[[_Handler], None]] = {
     "loop": lambda handler: handler.answer(b"", status=302, headers={"Location": "/hostile/loop"}),
     "busy": _busy_once,
     "away": lambda handler: handler.answer(b"", status=503),
+    "broken": lambda handler: handler.answer(b"", status=500),
     "tomorrow": lambda handler: handler.answer(b"", status=503, headers={"Retry-After": "86400"}),
     "untyped": lambda handler: handler.answer(handler.any_image().read_bytes(), "application/octet-stream"),
     "text": lambda handler: handler.answer(handler.any_image().read_bytes(), "text/plain"),

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from rijksnet.collection_params import Collection
 from rijksnet.collections.build import CatalogueCounts, build
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.collections.readers import reader_for
+from rijksnet.collections.images import read_image
+from rijksnet.collections.readers import downloads_of, reader_for
 from rijksnet.data.pixels import pack
 from rijksnet.data.splits import split_collection
 from rijksnet.errors import CollectionError, SplitError
+from rijksnet.harvesting.fetch import FetchSummary, fetch
+from rijksnet.harvesting.http import Server
 from rijksnet.params import Splits
 from rijksnet.paths import CollectionPaths
 
@@ -126,6 +139,64 @@ def test_06_words_for_nothing_are_told_and_dropped_by_a_rule() -> None:
     }
     assert catalogue("06-words-for-nothing", cleaning=cleaning).empty_words == {}
     assert len({one for listed in values("material") for one in listed}) == 2
+
+
+@contextmanager
+def served(case: str, into: Path) -> Iterator[Path]:
+    """The case's server on a free port; its raw folder, whose addresses lead there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shutil.copytree(CASES / case / "raw", into)
+    for file in into.glob("*.csv"):
+        file.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", file.read_text()))
+    server = subprocess.Popen([sys.executable, CASES / case / "server.py", str(port)])
+    try:
+        for _ in range(100):
+            with socket.socket() as connection:
+                if connection.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield into
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def fetched(case: str, raw: Path) -> tuple[FetchSummary, list[tuple[int, int]]]:
+    """What `rijksnet fetch` says, and the sizes of the images there are."""
+    asked = collection(case, raw=str(raw))
+    reader, download, folder = downloads_of("case", asked)
+    server = Server(download, attempts_at_broken=2, first_pause_s=0.01)
+    summary = fetch(reader, download, folder, server=server)
+    build(reader_for(asked), PATHS, asked.cleaning, raw)
+    sizes = [
+        Image.open(io.BytesIO(read_image(row["file"], row["offset"], row["length"]))).size
+        for row in read_catalogue(PATHS.catalogue).select(["file", "offset", "length"]).to_pylist()
+    ]
+    return summary, sizes
+
+
+def test_10_a_service_whose_address_is_a_query(tmp_path: Path) -> None:
+    with served("10-iiif-iipsrv-query", tmp_path / "raw") as raw:
+        summary, sizes = fetched("10-iiif-iipsrv-query", raw)
+    assert (summary.fetched, summary.failed, summary.larger) == (18, 0, 0)
+    assert {max(size) for size in sizes} == {512}
+
+
+def test_11_a_block_of_500_s_does_not_end_a_fetch(tmp_path: Path) -> None:
+    with served("11-iiif-500-for-missing", tmp_path / "raw") as raw:
+        summary, sizes = fetched("11-iiif-500-for-missing", raw)
+    assert (summary.fetched, summary.failed, len(sizes)) == (36, 60, 36)
+    with (tmp_path / "raw" / "images" / "failures.csv").open(newline="") as file:
+        assert [row["reason"] for row in csv.DictReader(file)] == ["HTTP 500"] * 60
+
+
+def test_13_manifests_as_museums_publish_them(tmp_path: Path) -> None:
+    with served("13-iiif-manifests", tmp_path / "raw") as raw:
+        summary, sizes = fetched("13-iiif-manifests", raw)
+    assert (summary.fetched, summary.failed, summary.larger) == (10, 0, 1)
+    assert sorted(max(size) for size in sizes) == [300, *[512] * 8, 640], "the one of 640 px has no service"
 
 
 def test_19_a_challenge_that_cannot_be_split_does_not_cost_the_others() -> None:

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from rijksnet.collections.images import FORMATS
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting import iiif
-from rijksnet.harvesting.http import Answer, RefusedError, Server, TransientError
+from rijksnet.harvesting.http import BROKEN, Answer, RefusedError, Server, TransientError
 from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 from rijksnet.progress import progress
 
@@ -36,15 +36,16 @@ MOST_BYTES = 64 << 20
 #: Longest side, px: what a JPEG can hold.
 LONGEST_SIDE = 65_500
 
-#: Content types beside `image/…` under which servers send images; what they are, their bytes tell.
-UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-
 #: Refusals that another day, or other parameters, may lift; all others are permanent.
 LONG_PAUSE = "asks for a long pause"
 LIFTED = frozenset({LONG_PAUSE, "robots.txt forbids it"})
 
 #: After so many addresses in a row without an answer the server is taken to be away.
 AWAY_AFTER = 20
+
+#: A server that answers HTTP 500 is there, and may say so of what it does not have: so often it is asked for one image,
+#: and after so many in a row it is taken to be broken.
+ATTEMPTS_AT_BROKEN, BROKEN_AFTER = 3, 200
 
 #: How often what is written is looked after while no image arrives, s.
 TICK_S = 1.0
@@ -65,6 +66,7 @@ class FetchSummary:
     given_up: int = 0
     fetched: int = 0
     failed: int = 0
+    larger: int = 0  #: of those fetched, than asked for
     seconds: float = 0.0
 
     @property
@@ -74,7 +76,11 @@ class FetchSummary:
     def __str__(self) -> str:
         rate = self.fetched / self.seconds if self.seconds else 0.0
         given_up = f", {self.given_up} failed for good before (--retry-failed asks again)" if self.given_up else ""
-        return f"{self.fetched} images fetched ({rate:.1f}/s), {self.there} were there, {self.failed} failed{given_up}"
+        larger = (
+            f", {self.larger} larger than asked for, since their servers make no smaller ones" if self.larger else ""
+        )
+        there = f"{self.there} were there"
+        return f"{self.fetched} images fetched ({rate:.1f}/s){larger}, {there}, {self.failed} failed{given_up}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class _Failure:
     detail: str
     permanent: bool
     answered: bool = True  # False where there was no answer at all
+    broken: bool = False  # the answer was HTTP 500
 
 
 def fetch(
@@ -93,18 +100,19 @@ def fetch(
     """Download what `reader.addresses()` names into the shards of `folder`, which `folder/failures.csv` completes.
 
     What is there is not asked for again, whenever and however an earlier call ended. Failures that may pass (no answer,
-    a truncated one) are asked for again at the next call; permanent ones (404, not an image, too large) only with
-    `retry_failed`. Addresses are taken as the reader gives them, a few at a time, and twice: first to count them.
+    a truncated one) are asked for again at the next call, after all that was never asked for, so that what fails keeps
+    nothing else away; permanent ones (404, not an image, too large) only with `retry_failed`. Addresses are taken as
+    the reader gives them, a few at a time, and three times: first to count them.
 
     Raises:
-        HarvestError: one address after the other gave no answer; the next call goes on.
+        HarvestError: one address after the other gave no answer; the next call goes on elsewhere.
         CollectionError: the reader cannot be read, another process fetches into `folder`, or it cannot be written.
     """
-    server = server or Server(download)
+    server = server or Server(download, attempts_at_broken=ATTEMPTS_AT_BROKEN)
     with ShardWriter.open(folder) as writer:
         total = sum(1 for _ in reader.addresses())
         with progress("fetching", total) as report:
-            return _Run(writer, server, download, retry_failed, report).carry_out(reader.addresses())
+            return _Run(writer, server, download, retry_failed, report).carry_out(reader)
 
 
 @dataclass
@@ -120,10 +128,11 @@ class _Run:
     started: float = field(default_factory=time.time)
     asked: set[str] = field(default_factory=set)  # in flight: a few addresses
     unanswered: int = 0  # addresses in a row
+    broken: int = 0  # likewise
 
-    def carry_out(self, addresses: Iterable[Address]) -> FetchSummary:
+    def carry_out(self, reader: AddressReader) -> FetchSummary:
         began = time.monotonic()
-        todo = (address for address in addresses if self._is_wanted(address))
+        todo = (address for again in (False, True) for address in reader.addresses() if self._is_wanted(address, again))
         for outcome in _in_parallel(self._ask, todo, self.download.connections):
             if outcome is None:
                 self.writer.commit_if_due()
@@ -137,13 +146,20 @@ class _Run:
         self.report(self.summary.done)
         return self.summary
 
-    def _is_wanted(self, address: Address) -> bool:
-        """Whether to ask; two objects may share an address, which is asked for once."""
+    def _is_wanted(self, address: Address, again: bool) -> bool:
+        """Whether to ask; two objects may share an address, which is asked for once.
+
+        Args:
+            again: the turn of those that failed in earlier calls, after the turn of all others.
+        """
+        failure = self.writer.failure(address.url)
+        failed_before = failure is not None and failure.last < self.started
+        if failed_before != again:
+            return False
         if address.url in self.asked or self.writer.has(address.url):
             self.summary.there += 1
             return False
-        failure = self.writer.failure(address.url)
-        if failure and failure.last >= self.started:
+        if failure and not failed_before:
             self.summary.failed += 1
             return False
         if failure and failure.permanent and not self.retry_failed:
@@ -160,7 +176,9 @@ class _Run:
             permanent, answered = error.reason not in LIFTED, error.reason != LONG_PAUSE
             return address, _Failure(error.reason, error.detail, permanent, answered)
         except (TransientError, HarvestError) as error:
-            return address, _Failure("no answer", str(error), permanent=False, answered=False)
+            broken = isinstance(error, TransientError) and error.status == BROKEN
+            reason = f"HTTP {BROKEN}" if broken else "no answer"
+            return address, _Failure(reason, str(error), permanent=False, answered=broken, broken=broken)
         except ValueError as error:  # what urllib makes of some broken addresses
             return address, _Failure("cannot be asked", f"{address.url}: {error}", permanent=True)
 
@@ -173,15 +191,22 @@ class _Run:
             else:
                 self.writer.add(address, result.content, result.content_type, picture)
                 self.summary.fetched += 1
-                self.unanswered = 0
+                self.summary.larger += self.download.kind != "url" and max(picture[1:]) > self.download.side
+                self.unanswered = self.broken = 0
                 return
         self.writer.fail(address, result.reason, result.detail, result.permanent)
         self.summary.failed += 1
         self.unanswered = 0 if result.answered else self.unanswered + 1
-        if self.unanswered == AWAY_AFTER:
+        self.broken = self.broken + 1 if result.broken else 0
+        if self.unanswered == AWAY_AFTER or self.broken == BROKEN_AFTER:
+            what = (
+                f"{AWAY_AFTER} addresses in a row gave no answer"
+                if self.unanswered
+                else (f"{BROKEN_AFTER} addresses in a row were answered with HTTP {BROKEN}")
+            )
             raise HarvestError(
-                f"{AWAY_AFTER} addresses in a row gave no answer ({result.detail}); what was fetched is kept: the same "
-                "command goes on"
+                f"{what} ({result.detail}); what was fetched is kept: the same command goes on, with what it has not "
+                "asked for yet"
             )
 
 
@@ -200,12 +225,9 @@ def examine(answer: Answer) -> ImageHeader:
     """What an answer's bytes say that they are; only the image's header is read.
 
     Raises:
-        RefusedError: `content type`, `not an image`, `too large` (more than 179 million pixels, Pillow's limit against
+        RefusedError: `not an image`, `too large` (more than 179 million pixels, Pillow's limit against
             decompression bombs, or a side above 65,500 px) or `damaged`.
     """
-    kind = answer.content_type
-    if not kind.startswith("image/") and kind not in UNTYPED:
-        raise RefusedError("content type", f"{answer.url} is {kind!r} and begins with {answer.content[:24]!r}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what cannot be used is reported; what can be needs no warning
@@ -214,7 +236,8 @@ def examine(answer: Answer) -> ImageHeader:
                 # Pillow calls some cameras' JPEGs, which hold a second picture, MPO
                 image_format = "JPEG" if image.format == "MPO" else str(image.format)
     except UnidentifiedImageError:
-        raise RefusedError("not an image", f"{answer.url} begins with {answer.content[:24]!r}") from None
+        said = f"{answer.url}, said to be {answer.content_type!r}, begins with {answer.content[:24]!r}"
+        raise RefusedError("not an image", said) from None
     except Image.DecompressionBombError as error:
         raise RefusedError("too large", f"{answer.url}: {error}") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to

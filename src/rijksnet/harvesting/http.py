@@ -18,7 +18,6 @@ from protego import Protego
 from tenacity import (
     Retrying,
     retry_if_exception_type,
-    stop_after_attempt,
     wait_exponential,
     wait_random,
 )
@@ -48,6 +47,9 @@ CHUNK = 1 << 16
 #: What is kept of the text that comes with a final error, bytes: protocols explain themselves there.
 EXPLANATION = 1 << 16
 
+#: What a server answers that is broken, or has not what it is asked for.
+BROKEN = 500
+
 #: Answers that may be better next time; every other status is final.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -55,11 +57,12 @@ T = TypeVar("T")
 
 
 class TransientError(Exception):
-    """An answer that may be better next time; `pause_s` is what the server asked for."""
+    """An answer that may be better next time; `pause_s` is what the server asked for, `status` an HTTP error's."""
 
-    def __init__(self, detail: str, pause_s: float = 0.0) -> None:
+    def __init__(self, detail: str, pause_s: float = 0.0, status: int = 0) -> None:
         super().__init__(detail)
         self.pause_s = pause_s
+        self.status = status
 
 
 class RefusedError(Exception):
@@ -90,11 +93,13 @@ class Answer:
 class Server:
     """Whoever is asked, politely; safe to share between threads.
 
-    `first_pause_s` is the pause after a first failure; each further one doubles it, up to a minute.
+    `first_pause_s` is the pause after a first failure; each further one doubles it, up to a minute. So often as
+    `attempts_at_broken` is asked for what is answered with HTTP 500: some servers say it of what they do not have.
     """
 
     politeness: Politeness
     attempts: int = ATTEMPTS
+    attempts_at_broken: int = ATTEMPTS
     first_pause_s: float = 1.0
     _next: float = 0.0  # when the next request may leave, on the monotonic clock
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -118,13 +123,18 @@ class Server:
         """What `ask` returns once it raises no TransientError: called `attempts` times in all, with pauses between."""
         for attempt in Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self.attempts),
+            stop=self._has_asked_enough,
             wait=self._pause,
             reraise=True,
         ):
             with attempt:
                 return ask()
         raise AssertionError("tenacity returns or raises")
+
+    def _has_asked_enough(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        broken = isinstance(error, TransientError) and error.status == BROKEN
+        return state.attempt_number >= (min(self.attempts, self.attempts_at_broken) if broken else self.attempts)
 
     def _get_once(self, url: str, params: dict[str, str] | None, most_bytes: int, accept: str) -> Answer:
         self._wait_for_turn()
@@ -184,7 +194,8 @@ class Server:
 
     def _read_robots(self, host: str) -> Protego:
         """What a host allows: everything where there is no robots.txt, nothing while it cannot be had."""
-        open_to_all = Server(self.politeness.model_copy(update={"robots": "ignore"}), self.attempts, self.first_pause_s)
+        asked = self.politeness.model_copy(update={"robots": "ignore"})
+        open_to_all = Server(asked, self.attempts, first_pause_s=self.first_pause_s)
         try:
             text = open_to_all.get(f"{host}/robots.txt", most_bytes=1 << 19).content.decode("utf-8-sig", "replace")
         except RefusedError:
@@ -208,7 +219,8 @@ def _check_status(response: requests.Response) -> None:
             raise RefusedError(
                 "asks for a long pause", f"{response.url} answers {response.status_code}, Retry-After {pause:.0f} s"
             )
-        raise TransientError(f"{response.url} answers {response.status_code} {response.reason}", pause)
+        detail = f"{response.url} answers {response.status_code} {response.reason}"
+        raise TransientError(detail, pause, response.status_code)
     if response.status_code != 200:
         explanation = next(response.iter_content(EXPLANATION), b"")
         detail = f"{response.url} answers {response.reason}"

@@ -99,8 +99,7 @@ def test_iiif_images_come_at_the_size_asked_for(tmp_path: Path, museum: ImageSer
 HOSTILE = {
     "html": ("not an image", "<!DOCTYPE html>"),
     "empty": ("not an image", "b''"),
-    "page": ("content type", "'text/html'"),
-    "text": ("content type", "'text/plain'"),
+    "page": ("not an image", "'text/html'"),
     "bomb": ("too large", "2500000000 pixels"),
     "wide": ("too large", "66000 × 1 px"),
     "endless": ("too large", "bytes"),
@@ -120,9 +119,10 @@ def test_what_is_refused_has_its_reason_and_the_rest_goes_on(
     monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
     hostile = [Address(f"../../etc/{kind}", museum.hostile(kind)) for kind in HOSTILE]
     broken = [Address("x", url) for url in ("http://[::1", "ftp://example.org/a.jpg", "file:///etc/passwd", "../a")]
-    good = [Address("../../etc/passwd", museum.hostile("busy")), Address("=1+1", museum.hostile("untyped"))]
+    good = [Address("../../etc/passwd", museum.hostile("busy"))]
+    good += [Address("=1+1", museum.hostile(kind)) for kind in ("untyped", "text")]
     summary = download([*hostile, *broken, *all_of(museum), *good], tmp_path / "images")
-    assert (summary.fetched, summary.failed) == (14, len(hostile) + len(broken))
+    assert (summary.fetched, summary.failed) == (15, len(hostile) + len(broken))
     found = failures(tmp_path / "images")
     for kind, (reason, detail) in HOSTILE.items():
         row = found[museum.hostile(kind)]
@@ -158,6 +158,35 @@ def test_a_server_that_is_away_ends_the_run_and_the_next_one_goes_on(tmp_path: P
     assert len(failures(tmp_path / "images")) == 20
     museum.down = False
     assert download(asked, tmp_path / "images").fetched == 100
+
+
+def test_what_failed_before_is_asked_for_last(tmp_path: Path, museum: ImageServer) -> None:
+    gone = [Address(str(i), museum.hostile("away") + f"?{i}") for i in range(25)]
+    with pytest.raises(HarvestError, match="20 addresses in a row gave no answer"):
+        download([*gone, *all_of(museum)], tmp_path / "images")
+    with pytest.raises(HarvestError, match="with what it has not asked for yet"):
+        download([*gone, *all_of(museum)], tmp_path / "images")
+    assert fetched(tmp_path / "images", all_of(museum)[-1].url)
+
+
+def test_a_server_that_answers_500_is_there(
+    tmp_path: Path, museum: ImageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [Address(str(i), museum.hostile("broken") + f"?{i}") for i in range(30)]
+    summary = download([*gone, *all_of(museum)], tmp_path / "images")
+    assert (summary.fetched, summary.failed) == (12, 30)
+    assert {row["reason"] for row in failures(tmp_path / "images").values()} == {"HTTP 500"}
+    monkeypatch.setattr(module, "BROKEN_AFTER", 10)
+    with pytest.raises(HarvestError, match="10 addresses in a row were answered with HTTP 500"):
+        download(gone, tmp_path / "images")
+
+
+def test_images_larger_than_asked_for_are_told(tmp_path: Path, museum: ImageServer) -> None:
+    museum.level = 0
+    Image.new("RGB", (900, 300)).save(museum.folder / "11.jpg")
+    summary = download([Address("1", museum.service("11.jpg"))], tmp_path / "images", kind="iiif", side=64)
+    assert summary.larger == 1
+    assert "1 larger than asked for" in str(summary)
 
 
 def test_what_robots_txt_forbids_is_not_asked_for(tmp_path: Path, museum: ImageServer) -> None:
