@@ -157,7 +157,7 @@ class OaiServer:
     def _list_records(self, query: Query) -> str:
         cursor = 0
         if token := query.get("resumptionToken"):
-            generation, place, *bounds = token.split("|")
+            generation, place, *bounds = token.split("|") if token.count("|") == 4 else ("-1", "0")
             if int(generation) != self.token_generation:
                 return error("badResumptionToken", "expired")
             cursor, query = int(place), dict(zip(("from", "until", "set"), bounds, strict=True))

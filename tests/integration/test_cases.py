@@ -20,15 +20,17 @@ from PIL import Image
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from rijksnet.collection_params import Collection
+from rijksnet.collection_params import Collection, OaiCollection
 from rijksnet.collections.build import CatalogueCounts, build
 from rijksnet.collections.catalogue import read_catalogue
+from rijksnet.collections.harvested import HarvestStore
 from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import downloads_of, reader_for
 from rijksnet.data.pixels import pack
 from rijksnet.data.splits import split_collection
 from rijksnet.errors import CollectionError, SplitError
 from rijksnet.harvesting.fetch import FetchSummary, fetch
+from rijksnet.harvesting.harvest import HarvestSummary, harvest
 from rijksnet.harvesting.http import Server
 from rijksnet.params import Splits
 from rijksnet.paths import CollectionPaths
@@ -141,13 +143,18 @@ def test_06_words_for_nothing_are_told_and_dropped_by_a_rule() -> None:
     assert len({one for listed in values("material") for one in listed}) == 2
 
 
-@contextmanager
-def served(case: str, into: Path) -> Iterator[Path]:
-    """The case's server on a free port; its raw folder, whose addresses lead there."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shutil.copytree(CASES / case / "raw", into)
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def served(case: str, into: Path, port: int | None = None) -> Iterator[Path]:
+    """The case's server on a free port; its raw folder, whose addresses lead there."""
+    port = port or free_port()
+    if (CASES / case / "raw").is_dir():
+        shutil.copytree(CASES / case / "raw", into)
     for file in into.glob("*.csv"):
         file.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", file.read_text()))
     server = subprocess.Popen([sys.executable, CASES / case / "server.py", str(port)])
@@ -197,6 +204,43 @@ def test_13_manifests_as_museums_publish_them(tmp_path: Path) -> None:
         summary, sizes = fetched("13-iiif-manifests", raw)
     assert (summary.fetched, summary.failed, summary.larger) == (10, 0, 1)
     assert sorted(max(size) for size in sizes) == [300, *[512] * 8, 640], "the one of 640 px has no service"
+
+
+def harvested(case: str, raw: Path, port: int, params: str = "params.yaml") -> tuple[OaiCollection, HarvestSummary]:
+    endpoint = re.sub(r":\d+", f":{port}", collection(case, params).model_dump()["endpoint"].removeprefix("http:"))
+    asked = collection(case, params, raw=str(raw), endpoint=f"http:{endpoint}")
+    assert isinstance(asked, OaiCollection)
+    return asked, harvest(asked, "case", Server(asked.server, first_pause_s=0.01))
+
+
+def test_15_what_stands_behind_a_page_is_nobody_s_record(tmp_path: Path) -> None:
+    port = free_port()
+    with served("15-oai-trailing-notices", tmp_path / "raw", port):
+        _, summary = harvested("15-oai-trailing-notices", tmp_path / "raw", port)
+    assert (summary.stored, summary.failed, summary.short) == (30, [], [])
+
+
+def test_18_a_clock_that_speaks_local_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("LATER", str(tmp_path / "later"))
+    with served("18-oai-local-time", tmp_path / "raw", port):
+        _, first = harvested("18-oai-local-time", tmp_path / "raw", port)
+        (tmp_path / "later").touch()
+        asked, second = harvested("18-oai-local-time", tmp_path / "raw", port)
+    assert (first.changes.new, second.changes.changed) == (10, 1)
+    with HarvestStore.reading(asked) as store:
+        assert store.state("").done == "2026-03-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(("name", "images"), [("info", 6), ("manifest", 6), ("request", 60), ("query", 6), ("jp2", 6)])
+def test_20_dublin_core_says_in_many_ways_where_an_image_is(tmp_path: Path, name: str, images: int) -> None:
+    case, port = "20-oai-dc-image-addresses", free_port()
+    with served(case, tmp_path / "raw", port):
+        asked, _ = harvested(case, tmp_path / "raw", port, f"params-{name}.yaml")
+        reader, download, folder = downloads_of("case", asked)
+        assert fetch(reader, download.model_copy(update={"requests_per_s": 100}), folder).fetched == images
+    assert build(reader_for(asked), PATHS, asked.cleaning, Path(asked.raw)).images == images
+    assert {one for listed in values("type") for one in listed} <= {"prent", "tekening"}
 
 
 def test_19_a_challenge_that_cannot_be_split_does_not_cost_the_others() -> None:

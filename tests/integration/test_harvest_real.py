@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -154,9 +155,15 @@ def _stored(collection: OaiCollection) -> dict[str, Metadata]:
     """The fields of every live record by its OAI identifier."""
     with HarvestStore.reading(collection) as store:
         assert store.failures() == []
-        records = [(one.identifier, parse(one.metadata, "dc", "nl")) for one in store.records()]
+        records = [(one.identifier, _fields(parse(one.metadata, "dc", "nl"))) for one in store.records()]
     assert len(dict(records)) == len(records)
     return dict(records)
+
+
+def _fields(metadata: Metadata) -> Metadata:
+    """Without the addresses that are told where none is an image's: the recorded pages name the object's own."""
+    assert all(address.startswith("http://hdl.handle.net/10934/") for address in metadata.addresses)
+    return replace(metadata, addresses=())
 
 
 def _expected(row: dict[str, str]) -> Metadata:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from rijksnet.errors import CollectionError, HarvestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rijksnet.collection_params import OaiCollection
 
@@ -80,6 +80,7 @@ class HarvestStore:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
         self._database = database
+        self._sets: Sequence[str] = ()
 
     @classmethod
     @contextmanager
@@ -107,7 +108,7 @@ class HarvestStore:
     def reading(cls, collection: OaiCollection) -> Iterator[HarvestStore]:
         """
         Raises:
-            CollectionError: there is no store, it belongs to another service, or a list was never read to its end.
+            CollectionError: there is no store, it belongs to another service, or a set was never begun.
         """
         path = Path(collection.raw) / RECORDS
         if not path.is_file():
@@ -117,12 +118,11 @@ class HarvestStore:
             database.execute("PRAGMA query_only = ON")
             store = cls(path, database)
             store._require_same_service(collection, CollectionError)
-            for set_spec in collection.sets or [""]:
-                if not store.state(set_spec).done:
+            store._sets = collection.sets or [""]
+            for set_spec in store._sets:
+                if store.state(set_spec) == ListState():
                     part = f" of set {set_spec!r}" if set_spec else ""
-                    raise CollectionError(
-                        f"the harvest{part} in {path} is not complete: `rijksnet harvest` goes on with it"
-                    )
+                    raise CollectionError(f"nothing{part} is in {path} yet: run `rijksnet harvest` for this collection")
             yield store
 
     def _require_same_service(
@@ -146,6 +146,18 @@ class HarvestStore:
         query = "SELECT token, started, received, announced, done FROM lists WHERE set_spec = ?"
         row = self._database.execute(query, (set_spec,)).fetchone()
         return ListState(*row) if row else ListState()
+
+    def shortfalls(self) -> list[str]:
+        """Of the sets asked for, which were never read to their end, and how far they were."""
+        found = []
+        for set_spec in self._sets:
+            state = self.state(set_spec)
+            if not state.done:
+                of = "" if state.announced is None else f" of {state.announced}"
+                part = f" of set {set_spec!r}" if set_spec else ""
+                got = f"{state.received}{of} records"
+                found.append(f"the harvest{part} is not complete ({got}): `rijksnet harvest` goes on with it")
+        return found
 
     def add(
         self,

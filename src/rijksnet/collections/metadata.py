@@ -20,10 +20,13 @@ _DOCTYPE = re.compile(rb"\s*+(?>(?:<\?.*?\?>|<!--.*?-->)\s*+)*+<!DOCTYPE", re.DO
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 #: How old Rijksmuseum records mark which `dc:format` is a material ("materiaal: papier"), and not a size.
 _MATERIAL = re.compile(r"materia+l\s*:\s*", re.IGNORECASE)
+
+
+#: What an image's address may be, as `Download.kind` says.
+AddressKind = Literal["iiif", "manifest", "url"]
 
 
 class MetadataError(Exception):
@@ -44,6 +47,7 @@ class Metadata:
     title: str
     rights: str
     image: str  #: address of the image
+    addresses: tuple[str, ...] = ()  #: all that the record names, where none of them is an image's
 
     def ids(self) -> Iterator[str]:
         """Creators, types and materials that are ids."""
@@ -90,7 +94,7 @@ def text_of(element: etree._Element | None) -> str:
     return "" if element is None else "".join(map(str, element.itertext())).strip()
 
 
-def parse(xml: bytes, format: Literal["dc", "edm"], language: str) -> Metadata:
+def parse(xml: bytes, format: Literal["dc", "edm"], language: str, kind: AddressKind = "url") -> Metadata:
     """The fields of one record's metadata.
 
     Args:
@@ -98,18 +102,19 @@ def parse(xml: bytes, format: Literal["dc", "edm"], language: str) -> Metadata:
         format: Dublin Core (`dc`, `oai_dc`) or EDM as RDF/XML.
         language: which of several languages is taken (ISO 639-1): values in it, else those that name none, else those
             in the first language that there is.
+        kind: what the address of an image is: Dublin Core does not say which of its addresses is one.
 
     Raises:
         MetadataError: the XML cannot be read, or describes no object.
     """
     root = read_xml(xml)
-    return _parse_dc(root, language) if format == "dc" else _Edm(root, language).metadata()
+    return _parse_dc(root, language, kind) if format == "dc" else _Edm(root, language).metadata()
 
 
 # --- Dublin Core ------------------------------------------------------------------------------------------------------
 
 
-def _parse_dc(root: etree._Element, language: str) -> Metadata:
+def _parse_dc(root: etree._Element, language: str, kind: AddressKind) -> Metadata:
     elements: dict[str, list[etree._Element]] = {}
     for element in root.iterdescendants():
         elements.setdefault(local_name(element), []).append(element)
@@ -118,14 +123,17 @@ def _parse_dc(root: etree._Element, language: str) -> Metadata:
         return tuple(_literals(elements.get(name, ()), language))
 
     identifiers = values("identifier")
+    addresses = [value for name in _ADDRESSES for value in values(name) if is_id(value)]
+    image = _image_among(addresses, kind) or _first(value for value in values("relation") if is_id(value))
     return Metadata(
         identifier=_inventory_number(identifiers),
         creators=values("creator"),
-        types=values("type"),
+        types=tuple(value for value in values("type") if value not in _DCMI_TYPES),
         materials=_materials(values("format")),
         title=_first(values("title")),
         rights=_first((*filter(is_id, values("rights")), *values("rights"))),  # a URL rather than a sentence
-        image=_first(value for value in (*values("relation"), *identifiers) if _is_image(value)),
+        image=image,
+        addresses=() if image else tuple(dict.fromkeys(addresses)),
     )
 
 
@@ -136,14 +144,40 @@ def _materials(formats: tuple[str, ...]) -> tuple[str, ...]:
     return materials or formats
 
 
-def _is_image(value: str) -> bool:
-    if not is_id(value):
-        return False
-    try:
-        path = urlsplit(value).path.lower()
-    except ValueError:
-        return False
-    return path.endswith(_IMAGE_ENDINGS) or "/full/" in path
+#: Where Dublin Core records name images, the likeliest first.
+_ADDRESSES = ("relation", "identifier", "source", "hasFormat", "isReferencedBy", "references", "hasPart", "hasVersion")
+
+#: What is in an address of each kind, in lower case: its path and query.
+_IMAGE_ENDS = re.compile(r"\.(?:jpe?g|png|tiff?|jp2|jpx|gif|webp|bmp|heic|avif)$")
+_KINDS: dict[AddressKind, tuple[re.Pattern[str], ...]] = {
+    "url": (_IMAGE_ENDS, re.compile(r"/full/")),
+    "iiif": (re.compile(r"/info\.json$|/full/|/iiif/|[?&]iiif="), _IMAGE_ENDS),
+    "manifest": (re.compile(r"manifest"), re.compile(r"/iiif/|\.json$")),
+}
+
+
+def _image_among(addresses: list[str], kind: AddressKind) -> str:
+    """The first address that looks like an image's, of that kind; empty if none does."""
+    for pattern in _KINDS[kind]:
+        for address in addresses:
+            try:
+                parts = urlsplit(address.lower())
+            except ValueError:
+                continue
+            if any(pattern.search(part) for part in (parts.path, f"?{parts.query}")):
+                return address
+    return ""
+
+
+#: The DCMI Type Vocabulary's words, which say what kind of resource a record describes, not what the object is.
+_DCMI_WORDS = ("Image", "StillImage", "MovingImage", "PhysicalObject", "Text", "Sound", "Dataset")
+_DCMI_TYPES = frozenset(
+    form
+    for word in _DCMI_WORDS
+    for spaced in [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word)]
+    for form in (word, word.lower(), word.upper(), spaced, spaced.lower(), spaced.capitalize(),
+                 f"http://purl.org/dc/dcmitype/{word}", f"https://purl.org/dc/dcmitype/{word}", f"dcmitype:{word}")
+)  # fmt: skip
 
 
 # --- EDM --------------------------------------------------------------------------------------------------------------

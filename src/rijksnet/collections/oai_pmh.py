@@ -25,8 +25,8 @@ class OaiReader:
     """Records of a harvest in the order of their OAI identifiers, deleted ones left out.
 
     Raises, on iterating:
-        CollectionError: nothing was harvested yet, a harvest was never completed, the store is another service's, or
-            the store or the index of the images is damaged.
+        CollectionError: nothing was harvested yet, the store is another service's, or the store or the index of the
+            images is damaged.
     """
 
     collection: OaiCollection
@@ -34,6 +34,8 @@ class OaiReader:
     def __iter__(self) -> Iterator[Record | Reject]:
         collection = self.collection
         with HarvestStore.reading(collection) as store, Shards.open(Path(collection.raw) / "images") as shards:
+            for why in store.shortfalls():
+                yield Reject("", "", Reason.INCOMPLETE, why)
             names = store.names(collection.language)
             for identifier, _, reason in store.failures():
                 yield Reject(identifier, "", Reason.DOUBTFUL, f"it could not be harvested: {reason}")
@@ -53,7 +55,8 @@ class OaiReader:
     def _said(self, harvested: HarvestedRecord) -> tuple[str, Metadata] | Reject:
         """An object's id and what is said of it, if it has an image that may be used."""
         try:
-            metadata = parse(harvested.metadata, self.collection.format, self.collection.language)
+            collection = self.collection
+            metadata = parse(harvested.metadata, collection.format, collection.language, collection.download.kind)
         except MetadataError as error:
             return Reject(harvested.identifier, "", Reason.DOUBTFUL, str(error))
         in_record = metadata.identifier if self.collection.object_id == "identifier" else ""
@@ -61,7 +64,8 @@ class OaiReader:
         if not allowed(metadata.rights, self.collection.rights):
             return Reject(object_id, metadata.image, Reason.RIGHTS, metadata.rights or "it states none")
         if not metadata.image:
-            return Reject(object_id, "", Reason.NO_IMAGE, f"record {harvested.identifier} names no image")
+            named = f"; its addresses: {list(metadata.addresses[:5])}" if metadata.addresses else ""
+            return Reject(object_id, "", Reason.NO_IMAGE, f"record {harvested.identifier} names no image{named}")
         return object_id, metadata
 
     def _record(self, object_id: str, metadata: Metadata, names: dict[str, str], shards: Shards) -> Record | Reject:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     NOT_FETCHED = "image not fetched"
     RIGHTS = "rights statement not among those kept"
     DOUBTFUL = "record cannot be read"
+    INCOMPLETE = "harvest not complete"
     CONTRADICTION = "object with two values of a label"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +15,24 @@ from rijksnet.collections.metadata import MetadataError, parse
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
 from rijksnet.harvesting.linked_art import ask_name
-from rijksnet.harvesting.oai import ExpiredTokenError, OaiService
+from rijksnet.harvesting.oai import ExpiredTokenError, OaiService, Page
 from rijksnet.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rijksnet.collection_params import OaiCollection
-    from rijksnet.harvesting.oai import Identity, Page
+    from rijksnet.harvesting.oai import Identity
 
 #: How often a list is begun anew because its token expired, without anything new in between.
 MOST_RESTARTS = 3
+
+#: A list that goes on has an end nevertheless: after so many pages in a row without a record that it had not given yet,
+#: or where it has given this many times what it announced.
+MOST_REPEATS, MOST_OVER = 3, 2
+
+#: Beyond that so many more, since small lists grow while they are read.
+MOST_BEYOND = 1000
 
 #: After so many ids in a row without an answer, the server counts as away.
 MOST_SILENT = 10
@@ -142,8 +149,12 @@ def _harvest_list(
         for state in chain([first], states):
             report(state.received, f"page {summary.pages}")
     if state.announced is not None and state.received < state.announced:
-        part = f" of set {set_spec!r}" if set_spec else ""
-        summary.short.append(f"the service announced {state.announced} records{part} and gave {state.received}")
+        of = _of(set_spec)
+        summary.short.append(f"the service announced {state.announced} records{of} and gave {state.received}")
+
+
+def _of(set_spec: str) -> str:
+    return f" of set {set_spec!r}" if set_spec else ""
 
 
 def _states(
@@ -154,23 +165,31 @@ def _states(
     if not state.token:
         state = ListState(done=state.done)
     since, until = _bounds(collection, state.done, summary.identity)
-    tokens = {state.token}
-    restarts = 0
+    given = set[int]()  # hashes of the identifiers that this list has given
+    restarts = repeats = 0
     while True:
         try:
             page = service.next_page(state.token) if state.token else service.first_page(set_spec, since, until)
         except ExpiredTokenError as error:
-            restarts += 1
-            if restarts > MOST_RESTARTS:
-                raise HarvestError(f"tokens expire before the list gets any further: {error}") from error
-            state, tokens = ListState(done=state.done), set()
-            continue
-        if page.token and page.token in tokens:
-            raise HarvestError(
-                f"{service.endpoint} gives the resumption token {page.token!r} again: the list has no end"
-            )
-        tokens.add(page.token)
-        state = _after(state, page, summary.identity)
+            if state.announced is not None and state.received >= state.announced:
+                page = Page([], {}, "", None, state.started)  # the token was superfluous
+            else:
+                restarts += 1
+                if restarts > MOST_RESTARTS:
+                    raise HarvestError(f"tokens expire before the list gets any further: {error}") from error
+                state = ListState(done=state.done)
+                given.clear()
+                continue
+        new = {hash(one) for one in (*(record.identifier for record in page.records), *page.failures)} - given
+        given |= new
+        repeats = 0 if new else repeats + 1
+        over = MOST_OVER * state.announced + MOST_BEYOND if state.announced else None
+        if page.token and (repeats == MOST_REPEATS or (over is not None and state.received > over)):
+            why = "repeats itself" if repeats else f"announced {state.announced} records, gave {state.received}"
+            left = f"it was left there, after {len(given)} records"
+            summary.short.append(f"the list{_of(set_spec)} {why} and does not end: {left}")
+            page = replace(page, token="")
+        state = _after(state, page, summary.identity, len(new))
         changes = store.add(set_spec, page.records, page.failures, state)
         if changes.any():
             restarts = 0
@@ -182,11 +201,12 @@ def _states(
             return
 
 
-def _after(state: ListState, page: Page, identity: Identity) -> ListState:
-    """How far a list is after one more page; complete means up to when it began: later changes may be missing."""
+def _after(state: ListState, page: Page, identity: Identity, new: int) -> ListState:
+    """How far a list is after one more page, with so many records that it had not given yet; complete means up to when
+    it began: later changes may be missing."""
     started = state.started or page.date or identity.date
     announced = state.announced if page.announced is None else page.announced
-    received = state.received + len(page.records) + len(page.failures)
+    received = state.received + new
     if page.token:
         return ListState(page.token, started, received, announced, state.done)
     return ListState("", "", received, announced, done=started)
@@ -252,7 +272,7 @@ def _ids(store: HarvestStore, collection: OaiCollection) -> set[str]:
     ids: set[str] = set()
     for record in store.records(collection.sets):
         try:
-            ids.update(parse(record.metadata, collection.format, collection.language).ids())
+            ids.update(parse(record.metadata, collection.format, collection.language, collection.download.kind).ids())
         except MetadataError:
             continue  # the catalogue rejects it
     return ids

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import unescape
@@ -29,6 +30,12 @@ MOST_BYTES = 64 << 20
 
 #: A page with more broken records than this is left alone, rather than asked for record by record.
 MOST_BROKEN = 50
+
+#: How the protocol writes times.
+SECONDS = "%Y-%m-%dT%H:%M:%SZ"
+
+#: Clocks there are at most so much ahead of UTC.
+EASTERNMOST = timedelta(hours=14)
 
 #: What servers say, rightly or wrongly, to a resumption token that they no longer know.
 EXPIRED = frozenset({"badResumptionToken", "noRecordsMatch", "HTTP 400", "HTTP 404", "HTTP 410"})
@@ -169,6 +176,7 @@ class OaiService:
             with suppress(MetadataError):
                 self._require_no_error(read_xml(error.content), request)
             raise
+        content = _alone(content)
         try:
             root = read_xml(content)
         except MetadataError as error:
@@ -221,13 +229,21 @@ class OaiService:
 
 _NAME = rb"(?:[\w.-]+:)?"
 _DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?\s*(<\?xml\b[^>]*\?>)")
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\b|<" + _NAME + rb"OAI-PMH\b")
 _ROOT = re.compile(rb"<(" + _NAME + rb"OAI-PMH)\b[^>]*>")
 _LIST = re.compile(rb"<(" + _NAME + rb"ListRecords)\b[^>]*>")
 _NEXT_RECORD = re.compile(rb"(?=<" + _NAME + rb"record[\s>])")
 _HEADER = re.compile(rb"<" + _NAME + rb"header\b[^>]*>\s*<" + _NAME + rb"identifier\b[^>]*>([^<]*)<")
 _TOKEN = re.compile(rb"<(" + _NAME + rb"resumptionToken)\b([^>]*?)(?:/>|>([^<]*)</\1\s*>)")
 _SIZE = re.compile(rb"\bcompleteListSize\s*=\s*[\"'](\d+)")
-_RESPONSE_DATE = re.compile(rb"responseDate>\s*(\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d)?)")
+_RESPONSE_DATE = re.compile(rb"responseDate>\s*(\d{4}-\d\d-\d\d[^<]*)<")
+_END = re.compile(rb"</" + _NAME + rb"OAI-PMH\s*>")
+
+
+def _alone(content: bytes) -> bytes:
+    """An answer without what a server's notices put before its beginning or behind its end: that is nobody's record."""
+    begins, ends = _BEGINNING.search(content), list(_END.finditer(content))
+    return content[begins.start() : ends[-1].end()] if begins and ends else content
 
 
 @dataclass(frozen=True)
@@ -265,7 +281,7 @@ class _BrokenPage:
             body=body[: tokens[-1].start()] + body[tokens[-1].end() :] if tokens else body,
             token=unescape((tokens[-1][3] or b"").decode("utf-8", "replace").strip()) if tokens else "",
             announced=int(size[1]) if size else None,
-            date=_seconds(date[1].decode()),
+            date=in_utc(date[1].decode("utf-8", "replace")),
         )
 
     def pieces(self) -> Iterator[bytes]:
@@ -298,7 +314,7 @@ def _record(element: etree._Element) -> HarvestedRecord:
             raise MetadataError("it has no metadata")
         content = etree.tostring(metadata[0], encoding="utf-8", with_tail=False)
     sets = tuple(text_of(one) for one in header if local_name(one) == "setSpec")
-    return HarvestedRecord(identifier, text_of(child(header, "datestamp")), sets, deleted, content)
+    return HarvestedRecord(identifier, _stamp(text_of(child(header, "datestamp"))), sets, deleted, content)
 
 
 def _identifier(record: etree._Element) -> str:
@@ -311,13 +327,33 @@ def _nameless(request: dict[str, str], number: int) -> str:
 
 
 def _date(root: etree._Element) -> str:
-    """responseDate, to the second; empty where there is none."""
-    found = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", text_of(child(root, "responseDate")))
-    return _seconds(found[0]) if found else ""
+    """responseDate, see `in_utc`; empty where there is none."""
+    return in_utc(text_of(child(root, "responseDate")))
 
 
-def _seconds(date: str) -> str:
-    return f"{date}Z" if "T" in date else f"{date}T00:00:00Z"
+def in_utc(said: str) -> str:
+    """A service's time as the protocol demands it, UTC to the second; empty where it is none.
+
+    A time that names no zone may be any place's: it is taken for the earliest that it can be, so that what changed
+    since is asked for rather than missed. A time that is yet to come is now.
+    """
+    try:
+        time = datetime.fromisoformat(said.strip())
+    except ValueError:
+        return ""
+    if "T" in said and time.tzinfo is None:
+        time -= EASTERNMOST
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return min(time, datetime.now(UTC)).strftime(SECONDS)
+
+
+def _stamp(said: str) -> str:
+    """A record's datestamp: a day as it is, a time in UTC, so that the later of two is the greater text."""
+    try:
+        time = datetime.fromisoformat(said)
+    except ValueError:
+        return said
+    return said if time.tzinfo is None else time.astimezone(UTC).strftime(SECONDS)
 
 
 def _number(value: str) -> int | None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from oai_server import OAI_DC, dublin_core
-from rijksnet.collections.metadata import Metadata, MetadataError, parse, read_xml
+from rijksnet.collections.metadata import AddressKind, Metadata, MetadataError, parse, read_xml
 
 #: A record of the Rijksmuseum's present service, shortened: things stand beside the object, the image is nested.
 NIGHT_WATCH = """
@@ -97,6 +97,33 @@ class TestDublinCore:
     )
     def test_which_address_is_an_image(self, address: str, image: bool) -> None:
         assert dc(identifier=["A-1", address]).image == (address if image else "")
+
+    @pytest.mark.parametrize(
+        ("kind", "address"),
+        [
+            ("iiif", "https://m.org/iiif/3/info.json"),
+            ("iiif", "https://m.org/iiif/3/full/full/0/default.jpg"),
+            ("iiif", "https://m.org/fcgi?IIIF=3.tif"),
+            ("manifest", "https://m.org/3/manifest"),
+            ("manifest", "https://m.org/iiif/3.json"),
+            ("url", "https://m.org/show.php?file=3.jpg"),
+            ("url", "https://m.org/3.jp2"),
+            ("url", "https://m.org/objects/3"),  # as the likeliest: it is a relation
+        ],
+    )
+    def test_an_address_is_what_download_says(self, kind: AddressKind, address: str) -> None:
+        xml = dublin_core(identifier=["A-1", "https://m.org/page/3"], relation=address).encode()
+        assert parse(xml, "dc", "nl", kind).image == address
+
+    def test_without_an_image_the_addresses_are_told(self) -> None:
+        found = dc(identifier=["A-1", "https://m.org/page/3"], source="https://m.org/source")
+        assert (found.image, found.addresses) == ("", ("https://m.org/page/3", "https://m.org/source"))
+
+    @pytest.mark.parametrize(
+        "word", ["Image", "image", "StillImage", "Still Image", "http://purl.org/dc/dcmitype/Image"]
+    )
+    def test_words_for_kinds_of_resources_are_no_types(self, word: str) -> None:
+        assert dc(type=[word, "prent"]).types == ("prent",)
 
     def test_languages(self) -> None:
         xml = OAI_DC.format(
