@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import socket
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter
@@ -26,6 +28,7 @@ from rijksnet.collections.catalogue import read_catalogue
 from rijksnet.collections.harvested import HarvestStore
 from rijksnet.collections.images import read_image
 from rijksnet.collections.readers import downloads_of, reader_for
+from rijksnet.data.decode import UnreadableError, decode
 from rijksnet.data.pixels import pack
 from rijksnet.data.splits import split_collection
 from rijksnet.errors import CollectionError, SplitError
@@ -204,6 +207,32 @@ def test_13_manifests_as_museums_publish_them(tmp_path: Path) -> None:
         summary, sizes = fetched("13-iiif-manifests", raw)
     assert (summary.fetched, summary.failed, summary.larger) == (10, 0, 1)
     assert sorted(max(size) for size in sizes) == [300, *[512] * 8, 640], "the one of 640 px has no service"
+
+
+def test_09_pictures_are_used_whatever_their_metadata(tmp_path: Path) -> None:
+    folder = CASES / "09-image-zoo"
+    truth = json.loads((folder / "truth.json").read_text())
+    refused = {}
+    with (folder / "raw" / "objects.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                (square,) = decode((folder / "raw" / "img" / row["file"]).read_bytes(), [96])
+            except UnreadableError as error:
+                refused[row["file"]] = error.reason
+                continue
+            thirds = square[:, :32].mean((0, 1)), square[:, 64:].mean((0, 1))
+            if row["kind"] in truth and row["file"] != "g4.tif":  # which has no greys
+                for found, said in zip(thirds, truth[row["kind"]], strict=True):
+                    assert np.abs(found - said).max() < 3, row["file"]
+            assert np.abs(thirds[0] - thirds[1]).max() > 100, row["file"]
+    assert refused == {
+        "cut.jpg": "damaged",
+        "empty.jpg": "empty",
+        "float.tif": "no known range",
+        "huge.png": "too large",
+        "page.jpg": "not an image",
+        "phone.heic": "damaged",  # its head alone
+    }
 
 
 def harvested(case: str, raw: Path, port: int, params: str = "params.yaml") -> tuple[OaiCollection, HarvestSummary]:

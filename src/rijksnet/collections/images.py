@@ -31,6 +31,8 @@ FORMATS = {
     "BMP": ".bmp",
     "PPM": ".ppm",
     "JPEG2000": ".jp2",
+    "AVIF": ".avif",
+    "HEIF": ".heic",
 }
 
 

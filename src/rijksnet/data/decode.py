@@ -5,6 +5,7 @@ Imports Pillow, numpy and a resizer, and nothing heavier: decoding processes sta
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,8 @@ import numpy as np
 from cykooz_resizer import CropBox, FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from rijksnet.collections.images import FORMATS
+from rijksnet.collections.formats import readable
+from rijksnet.data import salvage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,12 +29,15 @@ REDUCED_SIDE = 640
 MAX_MEMORY = 384 * 2**20
 
 #: Bytes a pixel that decoding takes at most (measured; a TIFF may be one strip); the other formats take 4.
-DECODER_BYTES = {"WEBP": 18, "JPEG2000": 20, "TIFF": 8}
+DECODER_BYTES = {"WEBP": 18, "JPEG2000": 20, "TIFF": 8, "AVIF": 20, "HEIF": 20}
 
 #: Bytes a pixel that the way to reduced RGB takes at most, from modes that cannot be reduced as they are.
 CONVERSION_BYTES = 13
 
 REDUCIBLE = ("L", "RGB", "CMYK")
+
+#: The tag of a TIFF that says whether 0 is black, and its value where it is white.
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 
 #: What makes a stored picture upright, by its orientation (EXIF 2.32, tag 0x0112).
 UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
@@ -64,7 +69,8 @@ def decode(data: bytes, stretched: Sequence[int], padded: Sequence[int] = ()) ->
     trained with. A large image is first reduced by whole numbers, never below twice the size: a JPEG while it is
     decoded (to a half, a quarter or an eighth), others by averaging.
     The first frame stands for an animation, EXIF orientation is applied, transparency lies on white, 16 bits of grey
-    are scaled to 8, CMYK is converted without a colour profile. The pixels of one size do not depend on the others,
+    are scaled to 8, CMYK is converted without a colour profile. Damaged metadata are ignored, and a picture that is
+    whole but for the mark of its end is used. The pixels of one size do not depend on the others,
     nor on the processor.
 
     Against Pillow's own decoding, conversion and bicubic `resize`, a photograph's pixels are less than a grey level
@@ -75,7 +81,8 @@ def decode(data: bytes, stretched: Sequence[int], padded: Sequence[int] = ()) ->
 
     Raises:
         UnreadableError: with reason `empty`, `not an image`, `too large` (more than 179 million pixels, Pillow's limit
-            against decompression bombs, or more than `MAX_MEMORY` to decode) or `damaged`.
+            against decompression bombs, or more than `MAX_MEMORY` to decode), `no known range` (of grey levels that are
+            no numbers of 8 or 16 bits) or `damaged`.
     """
     if not data:
         raise UnreadableError("empty", "the file has no bytes")
@@ -84,6 +91,8 @@ def decode(data: bytes, stretched: Sequence[int], padded: Sequence[int] = ()) ->
     except UnreadableError:
         raise
     except UnidentifiedImageError:
+        if "HEIF" in readable(data):
+            raise UnreadableError("damaged", "it begins as HEIC does, and holds no picture") from None
         raise UnreadableError("not an image", f"begins with {data[:24]!r}") from None
     except Image.DecompressionBombError as error:
         raise UnreadableError("too large", str(error)) from None
@@ -114,20 +123,49 @@ def _reduced_side(size: int) -> int:
 
 
 def _picture(data: bytes, side: int) -> _Picture:
-    """The image, possibly reduced, but to no less than `side` px either way."""
-    with Image.open(BytesIO(data), formats=tuple(FORMATS)) as image:
+    """The image, possibly reduced, but to no less than `side` px either way; if need be, of a file that is mended."""
+    try:
+        return _picture_of(data, side)
+    except (Image.DecompressionBombError, MemoryError, UnreadableError):
+        raise
+    except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
+        for file in salvage.mended(data):
+            with suppress(Exception):
+                return _whole(file, side)
+        raise
+
+
+def _whole(data: bytes, side: int) -> _Picture:
+    """The picture; of a JPEG that does not end, only if what would follow its last byte makes no difference."""
+    if not salvage.is_open_jpeg(data):
+        return _picture_of(data, side)
+    ended, filled = (_picture_of(data + more + salvage.END_OF_JPEG, side) for more in (b"", salvage.FILLER))
+    if ended.pixels.get_buffer() != filled.pixels.get_buffer():
+        raise UnreadableError("damaged", "the file ends before the picture does")
+    return ended
+
+
+def _picture_of(data: bytes, side: int) -> _Picture:
+    with Image.open(BytesIO(data), formats=readable(data)) as image:
         sides = image.size
         drafted = image.draft(None, (side, side))
         _require_memory(image, sides[0] * sides[1], len(data))
         image.load()
-        # A TIFF is upright once it is loaded, and a PNG may say only then that it is not.
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = _orientation(image)
         # A reduced side is rounded up, its last row or column being only partly filled.
         width, height = drafted[1][2:] if drafted else image.size
         factors = max(1, image.width // side), max(1, image.height // side)
         rgb = _to_rgb(image, factors)
     filled = width / factors[0], height / factors[1]
     return _Picture(ImageData(*rgb.size, PixelType.U8x3, rgb.tobytes()), sides, filled, orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    """That of EXIF, of an image that is loaded: a TIFF is upright then, and a PNG may say only then that it is not."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever damaged EXIF leads Pillow to: a picture is then taken as it is stored
+        return 1
 
 
 def _require_memory(image: Image.Image, full: int, file_bytes: int) -> None:
@@ -149,7 +187,7 @@ def _require_memory(image: Image.Image, full: int, file_bytes: int) -> None:
 def _to_rgb(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
     """The image in RGB, reduced by averaging `factors` (across, down) pixels."""
     if image.mode == "F":
-        raise UnreadableError("damaged", "floating-point pixels have no known range")
+        raise UnreadableError("no known range", "its grey levels are floating-point numbers")
     if image.mode.startswith("I"):
         image = _to_eight_bits(image)
     if image.has_transparency_data:
@@ -167,10 +205,12 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, scaled; Pillow's own conversion clips it at 255, which turns most of a scan white."""
     grey = np.asarray(image)
     if grey.min() < 0 or grey.max() > 0xFFFF:
-        raise UnreadableError("damaged", f"grey values from {grey.min()} to {grey.max()} have no known range")
+        raise UnreadableError("no known range", f"its grey levels go from {grey.min()} to {grey.max()}")
     scaled = grey.astype(np.uint32)
     scaled += 128
     scaled //= 257  # 65535 = 257 · 255
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:  # which Pillow sees to where there are 8 bits
+        scaled = 255 - scaled
     return Image.fromarray(scaled.astype(np.uint8))
 
 

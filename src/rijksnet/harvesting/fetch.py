@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
-from rijksnet.collections.images import FORMATS
+from rijksnet.collections.formats import readable
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting import iiif
 from rijksnet.harvesting.http import BROKEN, Answer, RefusedError, Server, TransientError
@@ -228,10 +228,11 @@ def examine(answer: Answer) -> ImageHeader:
         RefusedError: `not an image`, `too large` (more than 179 million pixels, Pillow's limit against
             decompression bombs, or a side above 65,500 px) or `damaged`.
     """
+    formats = readable(answer.content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what cannot be used is reported; what can be needs no warning
-            with Image.open(BytesIO(answer.content), formats=tuple(FORMATS)) as image:
+            with Image.open(BytesIO(answer.content), formats=formats) as image:
                 width, height = image.size
                 # Pillow calls some cameras' JPEGs, which hold a second picture, MPO
                 image_format = "JPEG" if image.format == "MPO" else str(image.format)

@@ -19,6 +19,7 @@ REQUIREMENTS = (
     "timm",
     "numpy",
     "pillow",
+    "pillow-heif",
     "cykooz.resizer",
     "pyarrow",
     "pydantic",

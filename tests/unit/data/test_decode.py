@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,8 +134,21 @@ def test_32_bits_of_grey_are_taken_as_16_or_refused() -> None:
             decode(encoded(Image.fromarray(unknown), "TIFF"), [SIZE])
 
 
+def test_white_is_zero_is_no_negative() -> None:
+    picture = quarters([(255 - v) * 257 for v in GREY], dtype=np.uint16)
+    assert_seen(encoded(Image.fromarray(picture), "TIFF", tiffinfo={262: 0}), SEEN_GREY)
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+def test_photographs_of_telephones(format: str) -> None:
+    pillow_heif.register_heif_opener()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)).resize((200, 300))
+    (square,) = decode(encoded(picture, format, quality=95), [64])
+    assert np.abs(square.astype(int) - np.asarray(picture.resize((64, 64), Image.Resampling.BICUBIC))).mean() < 2
+
+
 def test_floating_point_is_refused() -> None:
-    with pytest.raises(UnreadableError, match="damaged: floating-point"):
+    with pytest.raises(UnreadableError, match="no known range: its grey levels are floating-point"):
         decode(encoded(Image.fromarray(quarters([0.0, 0.2, 0.5, 1.0], dtype=np.float32)), "TIFF"), [SIZE])
 
 
@@ -353,6 +367,38 @@ def test_a_truncated_file(format: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), format)
     assert reason(data[: int(share * len(data))]) in {"damaged", "not an image"}
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_its_end_alone_is_used(progressive: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG", progressive=progressive)
+    np.testing.assert_array_equal(decode(data[:-2], [SIZE])[0], decode(data, [SIZE])[0])
+    for lost in (20, 200, len(data) // 2):
+        assert reason(data[:-lost]) == "damaged", "what is missing is never made up"
+
+
+BAD_CHUNKS = {
+    "text": b"zTXt" + b"a\0\0" + zlib.compress(b"x" * (2 << 20)),
+    "profile": b"iCCP" + b"a\0\0" + zlib.compress(b"x" * (2 << 20)),
+    "exif": b"eXIf" + b"\0\0\x11\0\0\1\4\0",
+    "raw profile": b"zTXt" + b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 9\nzzzz\n"),
+    "broken": b"tEXt" + b"no such",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CHUNKS)
+def test_a_png_is_used_whatever_its_metadata(kind: str) -> None:
+    bad = chunk(BAD_CHUNKS[kind][:4], BAD_CHUNKS[kind][4:])
+    bad = bad if kind != "broken" else bad[:-1] + b"?"  # a wrong checksum
+    assert_seen(png(48, 32, 8, 2, png_rows(quarters(RGB)), bad), RGB)
+
+
+def test_a_jpeg_is_used_whatever_its_metadata() -> None:
+    data = encoded(Image.fromarray(quarters(RGB)), "JPEG", quality=98)
+    exif = b"Exif\0\0MM\0*\xff\xff\xff\xff" + b"x" * 16
+    for segment in (b"\xff\xe1\0\x08Exif\0\0", b"\xff\xe1\0\x20" + exif, b"\xff\xe2\0\x04MP"):
+        assert_seen(data[:2] + segment + data[2:], RGB, 6)
 
 
 def tiff(width: int, height: int, tile: int, data: bytes) -> bytes:
