@@ -22,6 +22,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from rijksnet.audit.write import text, write_audit
 from rijksnet.collection_params import Collection, OaiCollection
 from rijksnet.collections.build import CatalogueCounts, build
 from rijksnet.collections.catalogue import read_catalogue
@@ -207,6 +208,20 @@ def test_13_manifests_as_museums_publish_them(tmp_path: Path) -> None:
         summary, sizes = fetched("13-iiif-manifests", raw)
     assert (summary.fetched, summary.failed, summary.larger) == (10, 0, 1)
     assert sorted(max(size) for size in sizes) == [300, *[512] * 8, 640], "the one of 640 px has no service"
+
+
+@pytest.mark.parametrize("params", ["params.yaml", "params-dark.yaml"])
+def test_08_a_card_that_says_that_there_is_no_image_is_told(params: str) -> None:
+    catalogue("08-no-image-available", params)
+    pack(PATHS, [64], workers=1)
+    split_collection(PATHS, ["type"], Splits(rule="paper", seed=0, together="object", folds=1, stratified=False))
+    audit = write_audit(PATHS, PATHS.audit)
+    assert audit.duplicates
+    found = {one.objects: one for one in audit.duplicates.repeated}
+    assert found.keys() == {30, 15}
+    assert (found[15].blank, found[30].blank) == (True, params == "params.yaml")
+    assert [(len(one.splits["type"]), one.labels["type"]) for one in found.values()] == [(3, 2), (3, 1)]
+    assert "2 pictures stand for several objects each: 30 and 15, in different splits" in text(audit)
 
 
 def test_09_pictures_are_used_whatever_their_metadata(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rijksnet.audit import facts
 from rijksnet.audit.facts import Audit
 from rijksnet.audit.pairs import ChallengeLabels, duplicates
 from rijksnet.collections.catalogue import read_catalogue
-from rijksnet.data.duplicates import near_duplicates
+from rijksnet.data.duplicates import near_duplicates, repeated
 from rijksnet.data.labelled import pairs_of, read_images
 from rijksnet.data.splits import COLUMN_OF, drawn_split
 from rijksnet.errors import SplitError
@@ -137,4 +137,4 @@ def _duplicates(
     if not paths.images.is_file():
         absent.file(paths.images, "near-duplicate pictures", "pixels")
         return None
-    return duplicates(near_duplicates(paths), known)
+    return duplicates(near_duplicates(paths), known, repeated(paths))

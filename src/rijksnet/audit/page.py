@@ -13,7 +13,7 @@ from rijksnet.statistics.bands import BANDS
 
 if TYPE_CHECKING:
     from rijksnet.audit.facts import Audit, ChallengeFacts
-    from rijksnet.audit.pairs import Pair
+    from rijksnet.audit.pairs import Pair, Repeated
     from rijksnet.rendering.pictures import Picture, Pictures
 
 TEMPLATE = "audit.html.j2"
@@ -64,6 +64,7 @@ def page(audit: Audit, pictures: Pictures) -> str:
         challenges=[_challenge(one, pictures) for one in audit.challenges],
         parted=_pairs([pair for pair in notable if pair.parted], pictures),
         contradicting=_pairs([pair for pair in notable if pair.contradicts and not pair.parted], pictures),
+        repeated=_repeated(audit, pictures),
         several=pictures.of_objects(OBJECTS, PER_OBJECT),
         images_per_object=_folded(audit.images_per_object),
         named=NAMED,
@@ -102,6 +103,11 @@ def _evenly(labels: list[str]) -> list[str]:
     """At most `SMALLEST` of them, from first to last."""
     step = max(1, len(labels) // SMALLEST)
     return labels[::step][:SMALLEST]
+
+
+def _repeated(audit: Audit, pictures: Pictures) -> list[tuple[Repeated, Picture]]:
+    found = audit.duplicates.repeated if audit.duplicates and pictures.size is not None else ()
+    return [(one, pictures.of(one.object_id, one.image)) for one in found[:PAIRS]]
 
 
 def _pairs(pairs: list[Pair], pictures: Pictures) -> list[PairView]:

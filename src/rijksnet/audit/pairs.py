@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from rijksnet.data.duplicates import groups
-from rijksnet.protocol import TEST, TRAIN
+from rijksnet.protocol import SPLITS, TEST, TRAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
+    from rijksnet.data.duplicates import RepeatedPicture
     from rijksnet.params import Challenge
 
 
@@ -91,6 +93,23 @@ class Duplicates:
     images: int
     challenges: tuple[PairCounts, ...]
     notable: tuple[Pair, ...]
+    repeated: tuple[Repeated, ...]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """One picture that stands for several objects (see `rijksnet.data.duplicates`), and what challenges say of these.
+
+    `labels` and `splits` count its objects by challenge: of how many classes, and in which splits.
+    """
+
+    objects: int
+    images: int
+    object_id: str
+    image: str
+    blank: bool
+    labels: dict[str, int]
+    splits: dict[str, dict[str, int]]
 
 
 class ChallengeLabels(NamedTuple):
@@ -100,8 +119,10 @@ class ChallengeLabels(NamedTuple):
     splits: Mapping[str, str] | None  #: by object id; objects that no split holds are absent
 
 
-def duplicates(found: pa.Table, known: Mapping[Challenge, ChallengeLabels]) -> Duplicates:
-    """The facts of the pairs that `rijksnet.data.duplicates.near_duplicates` found."""
+def duplicates(
+    found: pa.Table, known: Mapping[Challenge, ChallengeLabels], repeated: Sequence[RepeatedPicture]
+) -> Duplicates:
+    """The facts of the pairs, and of the repeated pictures, that `rijksnet.data.duplicates` found."""
     pairs = found.to_pandas()
     different = pairs[pairs["object_a"] != pairs["object_b"]]
     sides = {challenge: _sides(different, one) for challenge, one in known.items()}
@@ -117,7 +138,20 @@ def duplicates(found: pa.Table, known: Mapping[Challenge, ChallengeLabels]) -> D
         images=len({*pairs["image_a"], *pairs["image_b"]}),
         challenges=tuple(counts),
         notable=_listed(different[notable], {challenge: side[notable] for challenge, side in sides.items()}),
+        repeated=tuple(_repeated(one, known) for one in repeated),
     )
+
+
+def _repeated(found: RepeatedPicture, known: Mapping[Challenge, ChallengeLabels]) -> Repeated:
+    labels, splits = {}, {}
+    for challenge, one in known.items():
+        named = {one.labels.get(object_id) for object_id in found.object_ids} - {None}
+        labels[str(challenge)] = len(named)
+        stand = Counter(
+            one.splits[object_id] for object_id in found.object_ids if one.splits and object_id in one.splits
+        )
+        splits[str(challenge)] = {split: stand[split] for split in SPLITS if stand[split]}
+    return Repeated(len(found.object_ids), found.images, found.object_id, found.image, found.blank, labels, splits)
 
 
 def _sides(pairs: pd.DataFrame, known: ChallengeLabels) -> pd.DataFrame:

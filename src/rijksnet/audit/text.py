@@ -11,14 +11,18 @@ from rijksnet.statistics.bands import BANDS
 
 if TYPE_CHECKING:
     from rijksnet.audit.facts import Audit, ChallengeFacts
+    from rijksnet.audit.pairs import Repeated
 
 #: Rights statements listed.
 STATEMENTS = 6
 
+#: Repeated pictures listed.
+PICTURES = 12
+
 
 def text(audit: Audit) -> str:
     """The audit in Markdown."""
-    tables = [_classes(audit), _splits(audit), _duplicates(audit), _left_out(audit), _rights(audit)]
+    tables = [_classes(audit), _splits(audit), _duplicates(audit), _repeated(audit), _left_out(audit), _rights(audit)]
     parts = [
         f"# Audit of {audit.collection}: {audit.objects:,} objects, {audit.images:,} images",
         "\n".join(f"- {escaped(sentence)}" for sentence in verdict(audit)),
@@ -82,6 +86,33 @@ def _duplicates(audit: Audit) -> Grid:
     found = audit.duplicates
     title = f"Near-duplicate pictures: {some(found.pairs, 'pair')}, {found.same_object:,} of them of one object"
     return Grid(title, headings, rows if found.pairs else [], 1)
+
+
+def _repeated(audit: Audit) -> Grid:
+    headings = ["the first image of it", "objects", "shows next to nothing", "classes", "in splits"]
+    found = audit.duplicates.repeated if audit.duplicates else ()
+    rows = [
+        [
+            escaped(one.image),
+            thousands(one.objects),
+            "yes" if one.blank else "",
+            _by(one.labels),
+            escaped(_splits_of(one)),
+        ]
+        for one in found[:PICTURES]
+    ]
+    return Grid("One picture for several objects", headings, rows, text_columns=1)
+
+
+def _by(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} of {challenge}" for challenge, n in counts.items() if n)
+
+
+def _splits_of(one: Repeated) -> str:
+    parts = {
+        challenge: " / ".join(f"{n:,} {split}" for split, n in its.items()) for challenge, its in one.splits.items()
+    }
+    return "; ".join(f"{challenge}: {its}" for challenge, its in parts.items() if its)
 
 
 def _of(n: int | None, total: int | None) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: records left out; one class among the tested images.
 MANY, LOST, DOMINANT = 0.1, 0.01, 0.5
 
+#: Repeated pictures whose numbers of objects the verdict gives.
+FEW = 3
+
 
 def listed(parts: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
@@ -26,6 +29,7 @@ def listed(parts: Iterable[str]) -> str:
 def verdict(audit: Audit) -> list[str]:
     """What a curator should know first, a sentence or two each, the most urgent first."""
     said = [
+        _repeated(audit),
         _parted(audit),
         _contradicting(audit),
         _dominant(audit),
@@ -38,6 +42,21 @@ def verdict(audit: Audit) -> list[str]:
     ]
     found = [sentence for sentence in said if sentence]
     return found or ["Nothing here needs a curator's attention."]
+
+
+def _repeated(audit: Audit) -> str:
+    found = audit.duplicates.repeated if audit.duplicates else ()
+    if not found:
+        return ""
+    objects = [f"{one.objects:,}" for one in found[:FEW]]
+    more = f" and {len(found) - FEW:,} more for fewer" if len(found) > FEW else ""
+    what = (
+        f"One picture stands for {objects[0]} objects"
+        if len(found) == 1
+        else (f"{len(found):,} pictures stand for several objects each: {listed(objects)}{more}")
+    )
+    parted = any(len(splits) > 1 for one in found for splits in one.splits.values())
+    return f"{what}{', in different splits' if parted else ''}: perhaps cards that say that there is no image."
 
 
 def _parted(audit: Audit) -> str:

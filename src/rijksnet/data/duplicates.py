@@ -6,6 +6,8 @@ candidates among millions of pairs, thumbnails throw out those that only resembl
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,12 @@ MAX_DIFFERENCE = 0.04
 #: Standard deviation of a thumbnail, in grey levels, below which it shows no picture: hash and correlation of a blank
 #: image are those of its noise. The palest of 126 real images has 5.8.
 MIN_CONTRAST = 3.0
+
+#: Mean difference of two blank images' thumbnails, in grey levels, up to which they are one picture.
+MAX_NOISE = 2.0
+
+#: Objects from which on it is said that one picture stands for several.
+MANY_OBJECTS = 3
 
 #: Pairs above which the search is given up: they are one picture in thousands of versions.
 MAX_PAIRS = 2_000_000
@@ -86,6 +94,61 @@ def near_duplicates(paths: CollectionPaths) -> pa.Table:
     a, b = images.take(pa.array(first[order])), images.take(pa.array(second[order]))
     columns = [a["object_id"], a["image"], b["object_id"], b["image"], distance[order], difference[order]]
     return pa.table(columns, schema=SCHEMA)
+
+
+@dataclass(frozen=True)
+class RepeatedPicture:
+    """One picture that stands for several objects: perhaps a card that says that there is none.
+
+    `image` of `object_id` is the first of its `images`; `blank`: it shows next to nothing.
+    """
+
+    object_ids: tuple[str, ...]  #: sorted
+    images: int
+    object_id: str
+    image: str
+    blank: bool
+
+
+def repeated(paths: CollectionPaths, least: int = MANY_OBJECTS) -> list[RepeatedPicture]:
+    """The pictures that stand for at least `least` objects, the most frequent first.
+
+    Equal are those of equal hash and thumbnail; blank ones, whose hash is that of their noise, those of thumbnails that
+    differ by less than a file's compression makes them.
+
+    Raises:
+        CollectionError: there is no images.parquet.
+    """
+    images = read_images(paths.images, "phash", "thumbnail")
+    images = images.sort_by([("object_id", "ascending"), ("image", "ascending")])
+    thumbnails = images["thumbnail"].to_pylist()
+    if not thumbnails:
+        return []
+    same_as = _first_equals(images["phash"].to_numpy(), thumbnails)
+    _, contrast = _normalised(thumbnails)
+    blank = contrast < MIN_CONTRAST
+    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
+    kinds: list[int] = []  # the first blank image of each kind
+    for i in np.flatnonzero(blank).tolist():
+        apart = np.abs(grey[kinds].astype(np.int16) - grey[i]).mean(axis=1) if kinds else np.array([])
+        if len(apart) and apart.min() <= MAX_NOISE:
+            same_as[i] = kinds[int(apart.argmin())]
+        else:
+            kinds.append(i)
+            same_as[i] = i
+    object_ids, names = images["object_id"].to_pylist(), images["image"].to_pylist()
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, first in enumerate(same_as.tolist()):
+        members[first].append(i)
+    found = [
+        RepeatedPicture(
+            tuple(sorted({object_ids[i] for i in its})), len(its), object_ids[first], names[first], bool(blank[first])
+        )
+        for first, its in members.items()
+        if len(its) >= least
+    ]
+    enough = [one for one in found if len(one.object_ids) >= least]
+    return sorted(enough, key=lambda one: (-len(one.object_ids), one.object_id, one.image))
 
 
 def groups(object_ids: Sequence[str], pairs: pa.Table) -> NDArray[np.int64]:

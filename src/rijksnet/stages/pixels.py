@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rijksnet.data.duplicates import repeated
 from rijksnet.data.pixels import pack
 from rijksnet.paths import CollectionPaths
 
 if TYPE_CHECKING:
     from rijksnet.params import Params
 
+#: Repeated pictures told; the audit shows more.
+TOLD = 5
+
 
 def pixels(params: Params, collection: str) -> None:
     """Pack a collection's images at every size that the architectures read."""
-    print(pack(CollectionPaths(collection), sizes(params), params.squares))
+    paths = CollectionPaths(collection)
+    print(pack(paths, sizes(params), params.squares))
+    for one in repeated(paths)[:TOLD]:
+        shows = "shows next to nothing and " if one.blank else ""
+        objects = f"{len(one.object_ids):,} objects (the first image: {one.image})"
+        print(f"one picture {shows}stands for {objects}: see the audit")
 
 
 def sizes(params: Params) -> list[int]:

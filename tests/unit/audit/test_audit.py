@@ -396,7 +396,12 @@ def test_exposure_goes_through_chains_of_near_duplicates() -> None:
     found = pa.table([*zip(*[(a, f"{a}.jpg", b, f"{b}2.jpg", 1, 0.01) for a, b in rows], strict=True)], search.SCHEMA)
     labels = {"a": "x", "b": None, "c": "x", "d": "y", "e": "y"}
     splits = {"a": "train", "c": "test", "d": "test", "e": "train"}
-    result = duplicates(found, {"type": ChallengeLabels(labels, splits), "artist": ChallengeLabels(labels, None)})
+    cards = [search.RepeatedPicture(("a", "b", "c", "f"), 5, "a", "a.jpg", True)]
+    known = {"type": ChallengeLabels(labels, splits), "artist": ChallengeLabels(labels, None)}
+    result = duplicates(found, known, cards)
+    (card,) = result.repeated
+    assert (card.objects, card.labels) == (4, {"type": 1, "artist": 1})
+    assert card.splits == {"type": {"train": 1, "test": 1}, "artist": {}}
     by_type, by_artist = result.challenges
     assert (by_type.in_splits, by_type.parted, by_type.tested, by_type.exposed) == (0, 0, 2, 1)
     assert (by_artist.parted, by_artist.exposed, by_artist.labelled, by_artist.contradicting) == (None, None, 0, 0)

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance
 
 from rijksnet.collection_params import MiniatureCollection
 from rijksnet.data import duplicates
-from rijksnet.data.duplicates import close_pairs, groups, near_duplicates
+from rijksnet.data.duplicates import close_pairs, groups, near_duplicates, repeated
 from rijksnet.errors import CollectionError
 from rijksnet.miniature.draw import picture, plan
 from rijksnet.paths import CollectionPaths
@@ -190,6 +190,26 @@ def test_a_placeholder_is_listed_with_its_first_image_only(paths: CollectionPath
     assert table["object_b"].to_pylist() == [*(f"{i:04}" for i in range(1, 3_000)), "x"]
     ids = [*(f"{i:04}" for i in range(3_000)), "x", "y"]
     assert len(np.unique(groups(ids, table))) == 2
+
+
+def test_one_picture_for_several_objects_is_told_however_pale(paths: CollectionPaths) -> None:
+    rng = np.random.default_rng(0)
+    card, pale = (1, grey(noise(0))), np.full(256, 240)
+    images = {(f"card-{i}", f"card-{i}.jpg"): card for i in range(4)}
+    images |= {
+        (f"pale-{i}", f"pale-{i}.jpg"): (int(rng.integers(1 << 60)), grey(pale + rng.integers(0, 2, 256)))
+        for i in range(5)
+    }
+    images |= {(f"grey-{i}", f"grey-{i}.jpg"): (9, grey(np.full(256, 128))) for i in range(2)}
+    images |= {("one", f"{i}.jpg"): (7, grey(noise(7))) for i in range(6)}  # of one object
+    images |= {(f"own-{i}", f"own-{i}.jpg"): (100 + i, grey(noise(100 + i))) for i in range(5)}
+    write(paths, images)
+    found = repeated(paths)
+    assert [(len(one.object_ids), one.image, one.blank) for one in found] == [
+        (5, "pale-0.jpg", True),
+        (4, "card-0.jpg", False),
+    ]
+    assert len(repeated(paths, least=2)) == 3
 
 
 def test_too_many_pairs_are_refused(paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch) -> None:
