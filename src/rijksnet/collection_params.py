@@ -138,7 +138,9 @@ class OaiCollection(AnyCollection):
     reader: Literal["oai_pmh"] = Field(description="an OAI-PMH service and the images its records point to")
     endpoint: str = Field(pattern=r"^https?://", description="base URL of the OAI-PMH service")
     prefix: str = Field(description="metadataPrefix to ask for, as the service names it")
-    format: Literal["dc", "edm"] = Field(description="what those records are: Dublin Core or Europeana Data Model")
+    format: Literal["dc", "edm", "lido"] = Field(
+        description="what those records are: Dublin Core, Europeana Data Model or LIDO"
+    )
     sets: list[str] = Field(description="sets to harvest; an empty list harvests everything")
     since: str | None = Field(
         None, pattern=DAY, description="earliest datestamp (YYYY-MM-DD) of the first harvest; null: no bound"

@@ -19,7 +19,8 @@ import pytest
 from oai_server import REAL, Item, OaiServer, hiccups, oai_collection, real_item, real_rows
 from rijksnet.collection_params import OaiCollection
 from rijksnet.collections.harvested import HarvestStore
-from rijksnet.collections.metadata import Metadata, parse
+from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.fields import Metadata
 from rijksnet.harvesting.harvest import harvest
 from rijksnet.harvesting.http import Server
 

@@ -55,7 +55,7 @@ EXTRA = {
 CHOICES: dict[str, list[Any]] = {
     "collections.extra.reader": ["table"],
     "collections.oai.reader": ["oai_pmh"],
-    "collections.oai.format": ["dc", "edm"],
+    "collections.oai.format": ["dc", "edm", "lido"],
     "collections.oai.object_id": ["header", "identifier"],
     "collections.oai.server.robots": ["obey", "ignore"],
     "collections.oai.download.robots": ["obey", "ignore"],

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rijksnet.collections.harvested import HarvestStore
-from rijksnet.collections.metadata import MetadataError, parse
+from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.fields import MetadataError
 from rijksnet.collections.records import Address, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Shards
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from rijksnet.collection_params import OaiCollection
     from rijksnet.collections.harvested import HarvestedRecord
-    from rijksnet.collections.metadata import Metadata
+    from rijksnet.collections.metadata.fields import Metadata
 
 
 @dataclass(frozen=True)

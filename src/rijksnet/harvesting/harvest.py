@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from rijksnet.collections.harvested import UNIDENTIFIED, Changes, HarvestStore, ListState
-from rijksnet.collections.metadata import MetadataError, parse
+from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.fields import MetadataError
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, Server, TransientError
 from rijksnet.harvesting.linked_art import ask_name

@@ -16,7 +16,8 @@ from xml.sax.saxutils import unescape
 from lxml import etree
 
 from rijksnet.collections.harvested import UNIDENTIFIED, HarvestedRecord
-from rijksnet.collections.metadata import MetadataError, child, local_name, read_xml, text_of
+from rijksnet.collections.metadata.elements import child, local_name, read_xml, text_of
+from rijksnet.collections.metadata.fields import MetadataError
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import RefusedError, TransientError
 

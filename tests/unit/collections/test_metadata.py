@@ -5,7 +5,10 @@ import re
 import pytest
 
 from oai_server import OAI_DC, dublin_core
-from rijksnet.collections.metadata import AddressKind, Metadata, MetadataError, parse, read_xml
+from rijksnet.collections.cleaning.roles import roles
+from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.elements import read_xml
+from rijksnet.collections.metadata.fields import AddressKind, Metadata, MetadataError
 
 #: A record of the Rijksmuseum's present service, shortened: things stand beside the object, the image is nested.
 NIGHT_WATCH = """
@@ -241,3 +244,145 @@ def test_broken_xml(content: bytes) -> None:
 
 def test_document_type_in_text_is_text() -> None:
     assert read_xml(b"<dc><![CDATA[<!DOCTYPE html>]]></dc>").text == "<!DOCTYPE html>"
+
+
+#: A record as Europeana's own service gives it, shortened.
+EUROPEANA = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:ore="http://www.openarchives.org/ore/terms/"
+ xmlns:edm="http://www.europeana.eu/schemas/edm/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:dcterms="http://purl.org/dc/terms/" xmlns:skos="http://www.w3.org/2004/02/skos/core#">
+<edm:ProvidedCHO rdf:about="/90402/SK_A_2344"/>
+<edm:Agent rdf:about="http://d/agent/1"><skos:prefLabel xml:lang="en">Johannes Vermeer</skos:prefLabel>
+ <skos:prefLabel xml:lang="fr">Jan Vermeer</skos:prefLabel></edm:Agent>
+<skos:Concept rdf:about="http://d/concept/47"><skos:prefLabel xml:lang="nl">schilderij</skos:prefLabel>
+ <skos:prefLabel xml:lang="en">painting</skos:prefLabel></skos:Concept>
+<skos:Concept rdf:about="context_canvas"><skos:prefLabel>doek</skos:prefLabel></skos:Concept>
+<ore:Aggregation rdf:about="/aggregation/provider/90402/SK_A_2344">
+ <edm:aggregatedCHO rdf:resource="/90402/SK_A_2344"/><edm:isShownBy rdf:resource="https://m.org/a.jpg"/>
+ <edm:rights rdf:resource="http://creativecommons.org/publicdomain/mark/1.0/"/></ore:Aggregation>
+<ore:Proxy rdf:about="/proxy/europeana/90402/SK_A_2344"><edm:europeanaProxy>true</edm:europeanaProxy>
+ <ore:proxyFor rdf:resource="/90402/SK_A_2344"/><dc:type>enriched</dc:type><dc:creator rdf:resource="http://d/agent/1"/>
+</ore:Proxy>
+<ore:Proxy rdf:about="/proxy/provider/90402/SK_A_2344"><edm:europeanaProxy>false</edm:europeanaProxy>
+ <ore:proxyFor rdf:resource="/90402/SK_A_2344"/><dc:identifier>SK-A-2344</dc:identifier>
+ <dc:title xml:lang="nl">Het melkmeisje</dc:title><dc:type rdf:resource="http://d/concept/47"/><dc:type>Image</dc:type>
+ <dcterms:medium>context_canvas</dcterms:medium><edm:type>IMAGE</edm:type></ore:Proxy>
+</rdf:RDF>"""
+
+
+class TestEuropeana:
+    def test_the_museum_s_proxy_describes_the_object(self) -> None:
+        assert edm(EUROPEANA, "nl") == Metadata(
+            identifier="SK-A-2344",
+            creators=("Johannes Vermeer",),  # from Europeana's, since the museum's names none; there is no Dutch name
+            types=("schilderij",),
+            materials=("doek",),
+            title="Het melkmeisje",
+            rights="http://creativecommons.org/publicdomain/mark/1.0/",
+            image="https://m.org/a.jpg",
+        )
+        assert edm(EUROPEANA, "en").types == ("painting",)
+        assert edm(EUROPEANA, "fr").creators == ("Jan Vermeer",)
+
+    def test_without_proxies_that_say_anything_there_is_no_object(self) -> None:
+        with pytest.raises(MetadataError, match="describes no object"):
+            edm(re.sub(r"<ore:Proxy.*</ore:Proxy>", "", EUROPEANA, flags=re.DOTALL))
+
+
+LIDO = """<lido:lido xmlns:lido="http://www.lido-schema.org" xmlns:skos="http://www.w3.org/2004/02/skos/core#"
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><lido:lidoRecID lido:type="local">rec-1</lido:lidoRecID>
+<lido:descriptiveMetadata xml:lang="de">
+<lido:objectClassificationWrap><lido:objectWorkTypeWrap><lido:objectWorkType>
+  <lido:conceptID>http://vocab.getty.edu/aat/300033618</lido:conceptID><lido:term xml:lang="en">painting</lido:term>
+  <lido:term lido:pref="alternate">Bild</lido:term><lido:term lido:pref="preferred">Gemälde</lido:term>
+ </lido:objectWorkType></lido:objectWorkTypeWrap>
+ <lido:classificationWrap><lido:classification><lido:term>IMAGE</lido:term></lido:classification></lido:classificationWrap>
+</lido:objectClassificationWrap>
+<lido:objectIdentificationWrap>
+ <lido:titleWrap><lido:titleSet><lido:appellationValue>Auf der Hofjagd</lido:appellationValue></lido:titleSet>
+ </lido:titleWrap>
+ <lido:repositoryWrap><lido:repositorySet><lido:workID lido:type="inventory number">G 5442-2</lido:workID>
+ </lido:repositorySet></lido:repositoryWrap>
+ <lido:objectMaterialsTechWrap><lido:objectMaterialsTechSet><lido:materialsTech>
+  <lido:termMaterialsTech lido:type="http://terminology.lido-schema.org/lido00132"><lido:term>Öl</lido:term></lido:termMaterialsTech>
+  <lido:termMaterialsTech lido:type="http://terminology.lido-schema.org/lido00131"><lido:term>gemalt</lido:term>
+  </lido:termMaterialsTech></lido:materialsTech></lido:objectMaterialsTechSet></lido:objectMaterialsTechWrap>
+</lido:objectIdentificationWrap>
+<lido:eventWrap>
+ <lido:eventSet><lido:event><lido:eventType>
+   <lido:conceptID lido:type="URI">http://terminology.lido-schema.org/lido00001</lido:conceptID><lido:term>Erwerb</lido:term>
+  </lido:eventType><lido:eventActor><lido:actorInRole><lido:actor><lido:nameActorSet>
+   <lido:appellationValue>Ein Händler</lido:appellationValue></lido:nameActorSet></lido:actor></lido:actorInRole>
+  </lido:eventActor></lido:event></lido:eventSet>
+ <lido:eventSet><lido:event><lido:eventType>
+   <skos:Concept rdf:about="http://terminology.lido-schema.org/lido00012">
+    <skos:prefLabel xml:lang="en">Creation</skos:prefLabel>
+   </skos:Concept></lido:eventType>
+  <lido:eventActor><lido:actorInRole><lido:actor><lido:nameActorSet>
+    <lido:appellationValue lido:pref="alternative">Marées</lido:appellationValue>
+    <lido:appellationValue lido:pref="preferred">Marées, Hans von</lido:appellationValue>
+    </lido:nameActorSet></lido:actor>
+   <lido:roleActor><lido:term>Maler</lido:term></lido:roleActor></lido:actorInRole></lido:eventActor>
+  <lido:eventActor><lido:displayActorInRole>Werkstatt von Anders</lido:displayActorInRole><lido:actorInRole><lido:actor>
+    <lido:nameActorSet><lido:appellationValue>Anders, Karl</lido:appellationValue></lido:nameActorSet></lido:actor>
+   <lido:roleActor><lido:term>Maler</lido:term></lido:roleActor>
+   <lido:attributionQualifierActor>Werkstatt von</lido:attributionQualifierActor></lido:actorInRole></lido:eventActor>
+  <lido:eventMaterialsTech><lido:materialsTech><lido:termMaterialsTech lido:type="material">
+   <lido:term>Leinwand</lido:term>
+   </lido:termMaterialsTech></lido:materialsTech></lido:eventMaterialsTech>
+ </lido:event></lido:eventSet></lido:eventWrap>
+</lido:descriptiveMetadata>
+<lido:administrativeMetadata xml:lang="de"><lido:resourceWrap>
+ <lido:resourceSet><lido:resourceRepresentation lido:type="http://terminology.lido-schema.org/lido00466">
+   <lido:linkResource>https://m.org/film.mp4</lido:linkResource></lido:resourceRepresentation></lido:resourceSet>
+ <lido:resourceSet>
+  <lido:resourceRepresentation lido:type="image_thumb"><lido:linkResource>https://m.org/small.jpg</lido:linkResource>
+  </lido:resourceRepresentation>
+  <lido:resourceRepresentation lido:type="image_master"><lido:linkResource>https://m.org/large.jpg</lido:linkResource>
+  </lido:resourceRepresentation>
+  <lido:rightsResource><lido:rightsType><lido:conceptID>http://creativecommons.org/publicdomain/zero/1.0/</lido:conceptID>
+   <lido:term>gemeinfrei</lido:term></lido:rightsType></lido:rightsResource></lido:resourceSet>
+</lido:resourceWrap></lido:administrativeMetadata></lido:lido>"""
+
+
+def lido(xml: str = LIDO, language: str = "de", kind: AddressKind = "url") -> Metadata:
+    return parse(xml.encode(), "lido", language, kind)
+
+
+class TestLido:
+    def test_fields(self) -> None:
+        assert lido() == Metadata(
+            identifier="G 5442-2",
+            creators=("Maler: Marées, Hans von", "Werkstatt von: Anders, Karl"),
+            types=("Gemälde",),
+            materials=("Öl", "Leinwand"),
+            title="Auf der Hofjagd",
+            rights="http://creativecommons.org/publicdomain/zero/1.0/",
+            image="https://m.org/large.jpg",
+        )
+        assert lido(language="en").types == ("painting",)
+
+    def test_what_a_maker_s_role_leaves_of_it(self) -> None:
+        counts = dict.fromkeys(lido().creators, 1)
+        assert roles(counts) == {"Maler: Marées, Hans von": "Marées, Hans von", "Werkstatt von: Anders, Karl": ""}
+
+    def test_wrapped_and_without_namespaces(self) -> None:
+        plain = re.sub(r"(</?)\w+:", r"\1", re.sub(r' (?:xmlns:\w+|rdf:\w+)="[^"]*"', "", LIDO)).replace("lido:", "")
+        assert lido(f"<lidoWrap>{plain}</lidoWrap>").materials == lido().materials
+        assert lido(f"<lidoWrap>{plain}</lidoWrap>").image == lido().image
+
+    def test_without_terms_the_words_for_display_are_the_material(self) -> None:
+        said = "<lido:displayMaterialsTech>Öl auf Leinwand</lido:displayMaterialsTech>"
+        sets = re.sub(r"<lido:(materialsTech)>.*?</lido:\1>", said, LIDO, flags=re.DOTALL)
+        assert lido(sets).materials == ("Öl auf Leinwand",)
+
+    @pytest.mark.parametrize("kind", ["iiif", "manifest"])
+    def test_the_picture_is_what_download_says(self, kind: AddressKind) -> None:
+        address = {"iiif": "https://m.org/iiif/1/info.json", "manifest": "https://m.org/1/manifest"}[kind]
+        link = f"<lido:linkResource>{address}</lido:linkResource>"
+        more = f"<lido:resourceRepresentation>{link}</lido:resourceRepresentation>"
+        first = '<lido:resourceRepresentation lido:type="image_thumb">'
+        assert lido(LIDO.replace(first, more + first), kind=kind).image == address
+
+    def test_a_record_that_describes_nothing(self) -> None:
+        with pytest.raises(MetadataError, match="no lido:descriptiveMetadata"):
+            lido("<lido><lidoRecID>1</lidoRecID></lido>")

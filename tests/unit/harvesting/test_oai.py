@@ -6,7 +6,8 @@ import pytest
 
 from oai_server import Item, OaiServer, Reply, dublin_core, envelope, error, record
 from rijksnet.collection_params import Politeness
-from rijksnet.collections.metadata import MetadataError, parse
+from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.fields import MetadataError
 from rijksnet.errors import HarvestError
 from rijksnet.harvesting.http import Server
 from rijksnet.harvesting.oai import ExpiredTokenError, OaiError, OaiService

@@ -10,7 +10,8 @@ from sys import intern
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from rijksnet.collections.images import ImageRefusedError, is_file, listing, normal_name, read_image, tar_members
-from rijksnet.collections.metadata import MetadataError, local_name, read_xml, text_of
+from rijksnet.collections.metadata.elements import local_name, read_xml, text_of
+from rijksnet.collections.metadata.fields import MetadataError
 from rijksnet.collections.records import Extent
 from rijksnet.errors import CollectionError
 
