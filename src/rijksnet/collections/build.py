@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,8 +96,9 @@ def _empty_words(records: Sequence[Record], field: str) -> dict[str, int]:
 
 def _with_one_id(item: Record | Reject) -> Record | Reject:
     """The same object has the same id, in whichever Unicode form a row spells it."""
-    composed = unicodedata.normalize("NFC", item.object_id)
-    return item if composed == item.object_id else replace(item, object_id=composed)
+    if unicodedata.is_normalized("NFC", item.object_id):
+        return item
+    return replace(item, object_id=unicodedata.normalize("NFC", item.object_id))
 
 
 def _cleaned(
@@ -121,8 +123,10 @@ def _sift(items: Sequence[Record | Reject]) -> tuple[list[Record], list[Reject]]
         if item.object_id in contradictions:
             rejects.append(Reject(item.object_id, item.image, Reason.CONTRADICTION, contradictions[item.object_id]))
             continue
-        creator, type_, material = (labels[item.object_id].get(field, ()) for field in FIELDS)
-        item = replace(item, creator=creator, type=type_, material=material)
+        if not (item.creator and item.type and item.material):
+            creator, type_, material = (labels[item.object_id].get(field, ()) for field in FIELDS)
+            if (creator, type_, material) != (item.creator, item.type, item.material):
+                item = replace(item, creator=creator, type=type_, material=material)
         owner = kept.setdefault(item.image, item)
         if owner is item:
             continue
@@ -141,8 +145,7 @@ def _labels_of_objects(
     contradictions: dict[str, str] = {}
     for record in records:
         of_object = labels[record.object_id]
-        for field in FIELDS:
-            values: tuple[str, ...] = getattr(record, field)
+        for field, values in zip(FIELDS, (record.creator, record.type, record.material), strict=True):
             if values and of_object.setdefault(field, values) == values:
                 said_by.setdefault((record.object_id, field), record.image)
             elif values:
@@ -157,5 +160,6 @@ def _labels_of_objects(
 def _write(rows: Sequence[Reject | Change], kind: type[Reject | Change], path: Path) -> None:
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(kind)])
-        writer.writerows(astuple(row) for row in rows)
+        names = [field.name for field in fields(kind)]
+        writer.writerow(names)
+        writer.writerows(map(attrgetter(*names), rows))

@@ -105,8 +105,9 @@ class _Locator:
         return found
 
     def __call__(self, name: str) -> tuple[str, Extent]:
+        plain = normal_name(name)
         try:
-            return normal_name(name), self._find(name)
+            return plain, self._find(plain)
         except ImageRefusedError as refusal:
             if refusal.reason != Reason.MISSING:
                 raise
@@ -168,7 +169,7 @@ def normal_name(name: str) -> str:
 
 def _find_in_folder(folder: Path, name: str) -> Extent:
     # Links are followed: DVC may check files out as links to its cache.
-    path = folder / normal_name(name)
+    path = folder / name
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a null character in the name
@@ -179,7 +180,7 @@ def _find_in_folder(folder: Path, name: str) -> Extent:
 
 
 def _find_in_tar(tar: Path, members: dict[str, Extent | str], name: str) -> Extent:
-    found = members.get(normal_name(name))
+    found = members.get(name)
     if found is None:
         raise ImageRefusedError(Reason.MISSING, f"{tar.as_posix()} has no member {name!r}")
     if isinstance(found, str):
