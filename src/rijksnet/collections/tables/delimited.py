@@ -43,7 +43,7 @@ def rows(
         CollectionError: a letter is not in the encoding, a column is absent, or a quote is never closed.
     """
     csv.field_size_limit(sys.maxsize)  # one cell may hold a book
-    known = encoding or _encoding(table)
+    known = encoding or encoding_of(table)
     with table.open(encoding=known, newline="") as stream:
         try:
             first = list(islice(stream, BEFORE_HEADER))
@@ -104,7 +104,7 @@ def _cells(
             yield {field: "" if i is None or i >= len(cells) else cells[i].strip() for field, i in at.items()}
 
 
-def _encoding(table: Path) -> str:
+def encoding_of(table: Path) -> str:
     """UTF-8, or UTF-16 where the file's first bytes say so."""
     with table.open("rb") as stream:
         head = stream.read(4096)

@@ -34,7 +34,7 @@ def rows(table: Path, columns: Columns) -> Iterator[dict[str, str] | Reject]:
     """
     asked, seen, first = named(columns), set[str](), list[Any]()
     fields = dict.fromkeys(type(columns).model_fields, "")
-    for number, record in enumerate(_records(table), 1):
+    for number, record in enumerate(records_of(table), 1):
         if not isinstance(record, dict):
             yield Reject("", "", Reason.MALFORMED, f"record {number} is {_short(record)}, not a record with keys")
             continue
@@ -42,7 +42,7 @@ def rows(table: Path, columns: Columns) -> Iterator[dict[str, str] | Reject]:
             first.append(record)
         row = dict(fields)
         for field, path in asked.items():
-            values = list(_at(record, path))
+            values = list(values_at(record, path))
             if values:
                 seen.add(field)
             if any(isinstance(value, dict) for value in values):
@@ -51,17 +51,17 @@ def rows(table: Path, columns: Columns) -> Iterator[dict[str, str] | Reject]:
                     f"columns.{field} is {path!r}, which in record {number} of {table} has keys of its own: "
                     + " or ".join(repr(f"{path}.{key}") for key in keys[:LISTED])
                 )
-            row[field] = UNIT.join(text for value in values if value is not None and (text := _text(value)))
+            row[field] = UNIT.join(text for value in values if value is not None and (text := text_of(value)))
         yield row
     for field in (field for field in asked if field not in seen):
-        paths = sorted({path for record in first for path in _paths(record)})
+        paths = sorted({path for record in first for path in paths_in(record)})
         raise CollectionError(
             f"columns.{field} is {asked[field]!r}, which no record of {table} has; its paths: {paths[:LISTED]}"
             + (f" and {len(paths) - LISTED} more" * (len(paths) > LISTED))
         )
 
 
-def _records(table: Path) -> Iterator[Any]:
+def records_of(table: Path) -> Iterator[Any]:
     with table.open(encoding="utf-8-sig") as stream:
         try:
             first = next((line for line in stream if line.strip()), "")
@@ -115,34 +115,34 @@ def _lists(path: str, content: Any) -> Iterator[tuple[str, list[Any]]]:
             yield from _lists(inner, value)
 
 
-def _at(content: Any, path: str) -> Iterator[Any]:
+def values_at(content: Any, path: str) -> Iterator[Any]:
     """What stands at a path; through lists, what stands there in each member."""
     if isinstance(content, list):
         for one in content:
-            yield from _at(one, path)
+            yield from values_at(one, path)
     elif not path:
         yield content
     elif isinstance(content, dict):
         if path in content:  # a key may have dots of its own
-            yield from _at(content[path], "")
+            yield from values_at(content[path], "")
             return
         key, _, rest = path.partition(".")
         if rest and key in content:
-            yield from _at(content[key], rest)
+            yield from values_at(content[key], rest)
 
 
-def _paths(content: Any, path: str = "") -> Iterator[str]:
+def paths_in(content: Any, path: str = "") -> Iterator[str]:
     if isinstance(content, dict):
         for key, value in content.items():
-            yield from _paths(value, f"{path}.{key}" if path else str(key))
+            yield from paths_in(value, f"{path}.{key}" if path else str(key))
     elif isinstance(content, list) and content:
         for one in content[:3]:
-            yield from _paths(one, path)
+            yield from paths_in(one, path)
     else:
         yield path
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

@@ -25,13 +25,7 @@ def rows(table: Path, columns: Columns, sheet: str | None) -> Iterator[dict[str,
     Raises:
         CollectionError: the workbook cannot be read, or has no such sheet or column, or several sheets with them.
     """
-    from python_calamine import CalamineError, load_workbook
-
-    try:
-        with load_workbook(table) as book:
-            sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
-    except (CalamineError, OSError, ValueError) as error:
-        raise CollectionError(f"{table} cannot be read as a workbook: {error}; open it and save it anew") from None
+    sheets = sheets_of(table)
     if sheet is not None and sheet not in sheets:
         raise CollectionError(f"`sheet` is {sheet!r}, but {table} has {list(sheets)}")
     name, before, header = _header(table, sheets if sheet is None else {sheet: sheets[sheet]}, columns)
@@ -43,6 +37,21 @@ def rows(table: Path, columns: Columns, sheet: str | None) -> Iterator[dict[str,
             yield Reject("", "", Reason.MALFORMED, detail)
         elif any(texts):
             yield {field: "" if i is None or i >= len(texts) else texts[i] for field, i in at.items()}
+
+
+def sheets_of(table: Path) -> dict[str, list[list[Any]]]:
+    """All cells of each sheet, row by row.
+
+    Raises:
+        CollectionError: the workbook cannot be read.
+    """
+    from python_calamine import CalamineError, load_workbook
+
+    try:
+        with load_workbook(table) as book:
+            return {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+    except (CalamineError, OSError, ValueError) as error:
+        raise CollectionError(f"{table} cannot be read as a workbook: {error}; open it and save it anew") from None
 
 
 def text_of(cell: Any) -> str:

@@ -1,0 +1,79 @@
+"""What can be learnt from a collection, before it is: images that are there, classes with enough objects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rijksnet.collections.cleaning.nothing import says_nothing
+from rijksnet.collections.records import Record
+from rijksnet.protocol import label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rijksnet.collections.records import Reject
+    from rijksnet.params import Challenge
+
+#: Which field of a record a challenge is asked of.
+FIELD_OF: dict[Challenge, str] = {"material": "material", "type": "type", "artist": "creator"}
+
+#: Below so many objects a tenth decides nothing: folds test each object once.
+SMALL = 5000
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class ChallengeOutlook:
+    """A challenge: objects by class, the largest first; and how many classes have too few objects for every part."""
+
+    classes: dict[str, int]
+    too_few: int
+    words_for_nothing: bool
+
+    @property
+    def works(self) -> bool:
+        return len(self.classes) - self.too_few >= 2
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Objects and images that can be used, what is left out by reason (an example each), and the challenges."""
+
+    objects: int
+    images: int
+    left_out: dict[str, tuple[int, str]]
+    challenges: dict[Challenge, ChallengeOutlook]
+
+    @property
+    def folds(self) -> int:
+        return FOLDS if self.objects < SMALL else 1
+
+
+def outlook(reader: Iterable[Record | Reject]) -> Outlook:
+    """Read a collection as `rijksnet catalogue` does, and count.
+
+    Raises:
+        CollectionError: as the reader does.
+    """
+    labels: dict[str, dict[Challenge, str | None]] = {}
+    images = 0
+    left_out: dict[str, tuple[int, str]] = {}
+    for item in reader:
+        if not isinstance(item, Record):
+            n, example = left_out.get(item.reason, (0, f"{item.object_id} {item.image}: {item.detail}".strip()))
+            left_out[item.reason] = n + 1, example
+            continue
+        images += 1
+        labels.setdefault(item.object_id, {c: label_of(c, getattr(item, field)) for c, field in FIELD_OF.items()})
+    folds = FOLDS if len(labels) < SMALL else 1
+    least = folds if folds > 1 else 3
+    challenges = {}
+    for challenge in FIELD_OF:
+        counts = Counter(label for of_object in labels.values() if (label := of_object[challenge]))
+        few = sum(n < least for n in counts.values())
+        nothing = any(says_nothing(label) for label in counts)
+        challenges[challenge] = ChallengeOutlook(dict(counts.most_common()), few, nothing)
+    return Outlook(len(labels), images, left_out, challenges)
