@@ -105,6 +105,7 @@ class OaiServer:
         self.deleted_record = "persistent"
         self.now = "2024-05-01T12:00:00Z"
         self.announce = True
+        self.formats, self.sets = ["oai_dc"], list[str]()
         self.token_generation = 0  # tokens of an earlier one have expired
         self._http = _Http(self)
 
@@ -138,6 +139,8 @@ class OaiServer:
             "Identify": self._identify,
             "GetRecord": self._get_record,
             "ListRecords": self._list_records,
+            "ListMetadataFormats": self._formats,
+            "ListSets": self._sets,
         }
         body = answers[verb](query) if verb in answers else error("badVerb", verb)
         return envelope(body, self.now)
@@ -147,6 +150,17 @@ class OaiServer:
             f"<Identify><granularity>{self.granularity}</granularity>"
             f"<deletedRecord>{self.deleted_record}</deletedRecord></Identify>"
         )
+
+    def _formats(self, query: Query) -> str:
+        prefixes = [f"<metadataPrefix>{one}</metadataPrefix>" for one in self.formats]
+        named = "".join(f"<metadataFormat>{one}</metadataFormat>" for one in prefixes)
+        return f"<ListMetadataFormats>{named}</ListMetadataFormats>"
+
+    def _sets(self, query: Query) -> str:
+        if not self.sets:
+            return error("noSetHierarchy", "no sets")
+        named = "".join(f"<set><setSpec>{one}</setSpec><setName>Set {one}</setName></set>" for one in self.sets)
+        return f"<ListSets>{named}</ListSets>"
 
     def _get_record(self, query: Query) -> str:
         item = self.items.get(query["identifier"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,17 +12,22 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from oai_server import Item, OaiServer, Reply, dublin_core
 from rijksnet import params as rijksnet_params
+from rijksnet.collection_params import OaiCollection, Politeness, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.readers import reader_for
 from rijksnet.errors import ParamsError
+from rijksnet.harvesting.http import Server
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths
 from rijksnet.starting import begin as module
+from rijksnet.starting import service
 from rijksnet.starting.asking import Asker
 from rijksnet.starting.begin import Wishes, begin
 from rijksnet.starting.peek import peek
 from rijksnet.starting.proposal import Networks
+from rijksnet.starting.service import begin_with_iiif, begin_with_oai
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
 
@@ -33,6 +39,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     networks = Networks(("mobilenetv2_100",), 128, {}, 1.5)  # measuring this machine is not what is tested
     monkeypatch.setattr(module, "networks_for", lambda *_: networks)
+    monkeypatch.setattr(service, "networks_for", lambda *_: networks)
 
 
 def written() -> Params:
@@ -61,8 +68,27 @@ def test_a_table_and_a_folder_are_enough() -> None:
         "table": "objecten.csv", "images": "fotos", "delimiter": ";", "separator": "$",
     }  # fmt: skip
     assert (params.source.challenges, params.splits.folds, params.splits.stratified) == (["type"], 5, True)
+    assert collection.raw == "data/objecten/raw", "DVC watches it as a whole, so that nothing else may lie there"
     counts = build(reader_for(collection), CollectionPaths("objecten"))
     assert (counts.images, counts.rejects) == (60, {})
+
+
+def test_a_folder_of_their_own_stays_where_it_is() -> None:
+    objects()
+    Path("export").mkdir()
+    for one in ("objecten.csv", "fotos"):
+        Path(one).rename(f"export/{one}")
+    begin(Wishes(), Asker(yes=True))
+    (collection,) = written().collections.values()
+    assert collection.raw == "export"
+
+
+def test_different_folders_are_refused_with_the_way_out() -> None:
+    objects()
+    Path("elsewhere").mkdir()
+    Path("fotos").rename("elsewhere/fotos")
+    with pytest.raises(ParamsError, match=r"lie in different folders.* one of their own, such as data/objec"):
+        begin(Wishes(images=Path("elsewhere/fotos")), Asker(yes=True))
 
 
 def test_every_line_has_a_comment() -> None:
@@ -122,9 +148,10 @@ def test_without_a_terminal_a_script_is_told_how_to_answer() -> None:
 )  # fmt: skip
 def test_what_cannot_work_is_said(make: Any, message: str) -> None:
     make()
+    before = sorted(Path().rglob("*"))
     with pytest.raises(ParamsError, match=message):
         begin(Wishes(), Asker(yes=True))
-    assert not Path("params.yaml").exists()
+    assert sorted(Path().rglob("*")) == before, "nothing is written or moved"
 
 
 def test_words_for_nothing_get_their_rule() -> None:
@@ -167,3 +194,75 @@ def test_real_exports(table: str, pictures: str, challenges: list[str]) -> None:
     counts = build(reader_for(collection), CollectionPaths("own"), collection.cleaning)
     assert counts.images >= 30
     YAML(typ="safe").load(Path("params.yaml").read_text())
+
+
+# --- a service --------------------------------------------------------------------------------------------------------
+
+
+def museum(images: bool = True) -> OaiServer:
+    items = []
+    for i in range(40):
+        values = {"identifier": f"A-{i}", "type": ["prent", "tekening"][i % 2], "creator": f"Maker {i % 4}"}
+        values |= {"relation": f"https://museum.example/iiif/{i}/full/full/0/default.jpg"} if images else {}
+        items.append(Item(f"oai:m:{i}", dublin_core(**values), "2024-01-01T00:00:00Z"))
+    return OaiServer(items, page_size=20)
+
+
+def test_a_service_is_looked_at_by_its_first_records() -> None:
+    with museum() as running:
+        running.formats, running.sets = ["marc", "oai_dc"], ["prints", "paintings"]
+        asked = Server(Politeness(contact="me@example.org", requests_per_s=100), attempts=1)
+        begin_with_oai(running.url, Wishes(contact="me@example.org", name="own"), Asker(yes=True), server=asked)
+        assert [query["verb"] for query in running.requests] == [
+            "Identify", "ListMetadataFormats", "ListSets", "ListRecords",
+        ]  # fmt: skip
+    params = written()
+    collection = params.collections["own"]
+    assert isinstance(collection, OaiCollection)
+    assert (collection.prefix, collection.format, collection.sets) == ("oai_dc", "dc", [])
+    assert (collection.download.kind, collection.download.contact) == ("iiif", "me@example.org")
+    assert params.source.challenges == ["type", "artist"]
+
+
+def test_a_service_without_images_says_so() -> None:
+    asked = Server(Politeness(contact="me@example.org", requests_per_s=100), attempts=1)
+    with museum(images=False) as running:
+        url, wishes = running.url, Wishes(contact="me@example.org")
+        with pytest.raises(ParamsError, match=r"20 records of .* name no image"):
+            begin_with_oai(url, wishes, Asker(yes=True), server=asked)
+    assert not Path("params.yaml").exists()
+
+
+def test_the_manifests_of_a_collection_become_a_table() -> None:
+    with museum() as running:
+        manifests = []
+        for i in range(30):
+            metadata = [
+                {"label": {"en": ["Object type"]}, "value": {"en": [["print", "drawing"][i % 2]], "nl": ["prent"]}},
+                {"label": "Maker", "value": [{"@value": f"<b>Maker</b> {i % 3}", "@language": "en"}, {"@value": "x"}]},
+                {"label": "Inventory number", "value": f"A-{i}"},
+            ]
+            manifest = {"type": "Manifest", "label": {"none": [f"Sheet {i}"]}, "metadata": metadata}
+            running.paths[f"/m/{i}"] = Reply(json.dumps(manifest).encode())
+            manifests.append({"id": f"{running.root}/m/{i}", "type": "Manifest"})
+        manifests.append({"id": f"{running.root}/m/gone", "type": "Manifest"})
+        inner = {"type": "Collection", "items": manifests}
+        running.paths["/inner"] = Reply(json.dumps(inner).encode())
+        outer = {"@type": "sc:Collection", "collections": [{"@id": f"{running.root}/inner"}]}
+        running.paths["/c"] = Reply(json.dumps(outer).encode())
+        asked = Server(Politeness(contact="me@example.org", requests_per_s=100, robots="ignore"), attempts=1)
+        wishes = Wishes(contact="me@example.org", name="own")
+        begin_with_iiif(f"{running.root}/c", wishes, Asker(yes=True), server=asked)
+        assert Path("data/own/raw/manifests.csv").read_text().splitlines()[:2] == [
+            "manifest,label,Object type,Maker,Inventory number",
+            f"{running.root}/m/0,Sheet 0,print,Maker 0,A-0",
+        ]
+    params = written()
+    collection = params.collections["own"]
+    assert isinstance(collection, TableCollection)
+    assert collection.download is not None
+    assert collection.download.kind == "manifest"
+    assert collection.columns.model_dump(exclude_none=True) == {
+        "object_id": "Inventory number", "image": "manifest", "creator": "Maker", "type": "Object type",
+    }  # fmt: skip
+    assert params.source.challenges == ["type", "artist"]

@@ -16,6 +16,10 @@ def init(
         Path | None, typer.Option(help="the list of objects: CSV, a workbook (.xlsx, .ods) or JSON")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="folder or .tar of the images")] = None,
+    service: Annotated[
+        tuple[str, str],
+        typer.Option("--from", metavar="oai|iiif URL", help="a museum's OAI-PMH service, or a IIIF collection"),
+    ] = ("", ""),
     recognise: Annotated[list[str], typer.Option(help="material, type or artist; several times for several")] = [],  # noqa: B006  typer's way to say that it may be left out
     column: Annotated[
         list[str], typer.Option(metavar="WHAT=COLUMN", help="a column that is not found by itself, e.g. type=Objektart")
@@ -34,10 +38,17 @@ def init(
     What can be found out is found out (dialect, encoding, columns, images that are missing, classes that are too
     small); what is meant is asked.
     """
+    from rijksnet.errors import ParamsError
     from rijksnet.starting.asking import Asker
     from rijksnet.starting.begin import Wishes, begin
     from rijksnet.starting.project import require_project
+    from rijksnet.starting.service import begin_with_iiif, begin_with_oai
 
+    kind, url = service
+    if url and (table or images):
+        raise ParamsError("--from is a service, --table and --images are files: choose one")
+    if kind not in ("", "oai", "iiif"):
+        raise ParamsError(f"--from is {kind!r}: choose oai, with the service's base URL, or iiif, with a collection's")
     require_project(force)
     wishes = Wishes(
         table,
@@ -48,7 +59,12 @@ def init(
         {network: Path(file) for network, file in _pairs(weights, "--weights").items()},
         contact,
     )
-    begin(wishes, Asker(yes))
+    if kind == "oai":
+        begin_with_oai(url, wishes, Asker(yes))
+    elif kind == "iiif":
+        begin_with_iiif(url, wishes, Asker(yes))
+    else:
+        begin(wishes, Asker(yes))
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:

@@ -102,6 +102,17 @@ class OaiService:
         days = "T" not in text_of(child(said, "granularity"))
         return Identity(days, text_of(child(said, "deletedRecord")) == "persistent", date)
 
+    def formats(self) -> list[str]:
+        """The metadata prefixes that it gives records in."""
+        listed, _ = self._ask({"verb": "ListMetadataFormats"})
+        return [text_of(child(one, "metadataPrefix")) for one in listed if local_name(one) == "metadataFormat"]
+
+    def sets(self) -> list[tuple[str, str]]:
+        """The first sets that it lists: spec and name."""
+        listed, _ = self._ask({"verb": "ListSets"})
+        found = [one for one in listed if local_name(one) == "set"]
+        return [(text_of(child(one, "setSpec")), text_of(child(one, "setName"))) for one in found]
+
     def first_page(self, set_spec: str, since: str, until: str) -> Page:
         """The first page of a list; arguments that are empty ask for everything."""
         asked = {"metadataPrefix": self.prefix, "set": set_spec, "from": since, "until": until}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Wishes:
     name: str = ""
     weights: Mapping[str, Path] = field(default_factory=dict)
     contact: str = ""
+    kind: str = ""  #: of addresses, as `Download.kind`
 
 
 def begin(wishes: Wishes, asker: Asker, home: Path = Path()) -> None:
@@ -73,16 +75,18 @@ def begin(wishes: Wishes, asker: Asker, home: Path = Path()) -> None:
     images = wishes.images or _find_images(table, seen, asker)
     is_file = _finder(images)
     columns = _columns(seen, propose(seen, is_file) | dict(wishes.columns), asker)
-    separator = _separator(seen, columns)
-    collection = _collection(table, images, seen, columns, separator, wishes.contact, asker)
-    found = _outlook(collection)
+    more: dict[str, Any] = {}
+    if images is None:
+        more["download"] = _download(seen.values(columns["image"]), wishes, asker)
+    found = _outlook(_collection(table, images, seen, columns) | more)
     _show(found)
     challenges = list(wishes.recognise) or _challenges(found, asker)
     _require_that_it_works(found, challenges)
     cleaning = {FIELD_OF[one]: ["nothing"] for one in challenges if found.challenges[one].words_for_nothing}
     if cleaning:
-        collection["cleaning"] = cleaning
+        more["cleaning"] = cleaning
     name = wishes.name or _name(table)
+    collection = _collection(*_together(table, images, home, name), seen, columns) | more
     networks = networks_for(name, collection, challenges, found, wishes.weights)
     params = parameters(name, collection, challenges, found, networks)
     opening = (
@@ -184,6 +188,30 @@ def _columns(seen: Peeked, proposed: dict[str, str], asker: Asker) -> dict[str, 
             proposed = {one: its for one, its in proposed.items() if one != what}
 
 
+def _together(table: Path, images: Path | None, home: Path, name: str) -> tuple[Path, Path | None]:
+    """Table and images in one folder with nothing else in it: DVC watches a collection as a whole.
+
+    What lies in the project's own folder is moved into one of the collection's.
+    """
+    places = [one for one in (table, images) if one is not None]
+    inside = [one.resolve().parent == home.resolve() for one in places]
+    own = home / "data" / name / "raw"
+    if all(inside):
+        own.mkdir(parents=True, exist_ok=True)
+        moved = [Path(shutil.move(one, own / one.name)) for one in places]
+        console.print(f"moved into {escape(str(own))}: {', '.join(escape(one.name) for one in moved)}")
+        return moved[0], moved[1] if images is not None else None
+    common = Path(os.path.commonpath([one.resolve() if one.is_dir() else one.resolve().parent for one in places]))
+    near = {table.resolve().parent, *([images.resolve(), images.resolve().parent] if images else [])}
+    if any(inside) or common not in near or home.resolve().is_relative_to(common):
+        raise ParamsError(
+            f"{' and '.join(map(str, places))} lie in different folders, or in one with other things in it, and DVC "
+            f"watches a collection's folder as a whole: put them into one of their own, such as {own}, and name them "
+            "there"
+        )
+    return table, images
+
+
 def _separator(seen: Peeked, columns: Mapping[str, str]) -> str:
     """What separates several values of one cell."""
     counts = Counter[str]()
@@ -200,9 +228,6 @@ def _collection(
     images: Path | None,
     seen: Peeked,
     columns: Mapping[str, str],
-    separator: str,
-    contact: str,
-    asker: Asker,
 ) -> dict[str, Any]:
     places = [table.resolve()] + ([images.resolve()] if images else [])
     raw = Path(os.path.commonpath([place if place.is_dir() else place.parent for place in places]))
@@ -213,25 +238,28 @@ def _collection(
         "table": table.resolve().relative_to(raw).as_posix(),
         "images": "images" if images is None else images.resolve().relative_to(raw).as_posix(),
         "columns": dict(columns),
-        "separator": separator,
+        "separator": _separator(seen, columns),
     }
     asked = {"delimiter": seen.delimiter, "encoding": seen.encoding, "sheet": seen.sheet}
     found |= {name: value for name, value in asked.items() if value is not None}
-    if images is None:
-        addresses = seen.values(columns["image"])
-        manifests = sum("manifest" in address for address in addresses) > len(addresses) / 2
-        iiif = sum("/full/" in address or "info.json" in address for address in addresses) > len(addresses) / 2
-        found["download"] = {
-            "kind": "manifest" if manifests else "iiif" if iiif else "url",
-            "contact": contact or asker.text(CONTACT, "name@example.org", "--contact"),
-            "requests_per_s": 2.0,
-        }
     return found
+
+
+def _download(addresses: Sequence[str], wishes: Wishes, asker: Asker) -> dict[str, Any]:
+    """How images are fetched: what their addresses are, most of them say."""
+
+    def mostly(*parts: str) -> bool:
+        return sum(any(part in address for part in parts) for address in addresses) > len(addresses) / 2
+
+    kind = "manifest" if mostly("manifest") else "iiif" if mostly("/full/", "info.json", "IIIF=") else "url"
+    contact = wishes.contact or asker.text(CONTACT, "name@example.org", "--contact")
+    return {"kind": wishes.kind or kind, "contact": contact, "requests_per_s": 2.0}
 
 
 def _outlook(collection: Mapping[str, Any]) -> Outlook:
     columns = Columns.model_validate(collection["columns"])
-    return outlook(TableReader(TableCollection.model_validate({**collection, "columns": columns})))
+    reader = TableReader(TableCollection.model_validate({**collection, "columns": columns}))
+    return outlook(reader.announced() if "download" in collection else reader)
 
 
 # --- what comes of it -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rijksnet.collections.images import ImageRefusedError, locator
-from rijksnet.collections.records import Address, Reason, Record, Reject
+from rijksnet.collections.records import Address, Extent, Reason, Record, Reject
 from rijksnet.collections.rights import allowed
 from rijksnet.collections.shards import Found, Shards
 from rijksnet.collections.tables import delimited, nested, workbook
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rijksnet.collection_params import TableCollection
-    from rijksnet.collections.records import Extent
 
 Row = dict[str, str]
 
@@ -61,6 +60,14 @@ class TableReader:
         for row in self._rows():
             if not isinstance(row, Reject):
                 yield from (Address(row["object_id"], url) for url in self._addresses(row) if is_web_address(url))
+
+    def announced(self) -> Iterator[Record | Reject]:
+        """Records of images that need not be fetched yet: without their places."""
+        for row in self._rows():
+            if isinstance(row, Reject):
+                yield row
+            else:
+                yield from (self._record(row, Found(url, Extent("", 0, 0))) for url in self._addresses(row))
 
     def _rows(self) -> Iterator[Row | Reject]:
         """Rows that name an object with allowed rights, and an image."""
