@@ -160,6 +160,6 @@ def test_its_requirements_name_all_that_its_code_imports() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).split(".")[0])
-    packages = {"PIL": "pillow", "cykooz_resizer": "cykooz.resizer"}
+    packages = {"PIL": "pillow", "pillow_heif": "pillow-heif", "cykooz_resizer": "cykooz.resizer"}
     needed = {packages.get(name, name) for name in imported - sys.stdlib_module_names - {"rijksnet"}}
     assert needed - set(logged_model.REQUIREMENTS) == {"mlflow", "pandas"}
