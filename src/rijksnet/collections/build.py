@@ -68,7 +68,7 @@ def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES,
         CollectionError: the source cannot be used (see the reader), no image of it can, or the vocabulary cannot.
     """
     items, changes = _cleaned([_with_one_id(item) for item in reader], cleaning, raw)
-    records, rejects = _sift(items)
+    records, rejects = sift(items)
     counts = CatalogueCounts(
         len({r.object_id for r in records}),
         len(records),
@@ -110,7 +110,7 @@ def _cleaned(
     return [next(following) if isinstance(item, Record) else item for item in items], changes
 
 
-def _sift(items: Sequence[Record | Reject]) -> tuple[list[Record], list[Reject]]:
+def sift(items: Sequence[Record | Reject]) -> tuple[list[Record], list[Reject]]:
     """Records that stay, and rejects with those added that only the whole shows: an image named more than once, and all
     images of an object of which they say different things. Where one says nothing, what another says holds."""
     labels, contradictions = _labels_of_objects(item for item in items if isinstance(item, Record))

@@ -212,7 +212,7 @@ def _scan_tar(tar: Path) -> dict[str, Extent | str]:
 
 #: How archives begin whose members' bytes do not lie in one piece, and how each is unpacked.
 PACKED = {
-    b"PK": "a zip archive: unpack it (`unzip {0} -d {1}`)",
+    b"PK\x03\x04": "a zip archive: unpack it (`unzip {0} -d {1}`)",
     b"\x1f\x8b": "compressed with gzip: unpack it (`mkdir {1} && tar -xzf {0} -C {1}`)",
     b"BZh": "compressed with bzip2: unpack it (`mkdir {1} && tar -xjf {0} -C {1}`)",
     b"\xfd7zXZ": "compressed with xz: unpack it (`mkdir {1} && tar -xJf {0} -C {1}`)",
@@ -223,7 +223,9 @@ PACKED = {
 
 def _require_plain(tar: Path) -> None:
     with tar.open("rb") as stream:
-        head = stream.read(8)
+        head = stream.read(tarfile.BLOCKSIZE)
+    if head[257:262] == b"ustar":  # which begins with the name of its first member, whatever that is
+        return
     for magic, what in PACKED.items():
         if head.startswith(magic):
             folder = tar.with_name(tar.name.partition(".")[0] or "unpacked")

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -132,7 +132,10 @@ class _Run:
 
     def carry_out(self, reader: AddressReader) -> FetchSummary:
         began = time.monotonic()
-        todo = (address for again in (False, True) for address in reader.addresses() if self._is_wanted(address, again))
+        todo = chain(
+            (address for address in reader.addresses() if self._is_wanted(address, again=False)),
+            (address for address in self._failed_before(reader) if self._is_wanted(address, again=True)),
+        )
         for outcome in _in_parallel(self._ask, todo, self.download.connections):
             if outcome is None:
                 self.writer.commit_if_due()
@@ -145,6 +148,15 @@ class _Run:
             self.report(self.summary.done, f"{rate:.1f} images/s, {self.summary.failed} failed")
         self.report(self.summary.done)
         return self.summary
+
+    def _failed_before(self, reader: AddressReader) -> Iterator[Address]:
+        """Those that failed in earlier calls, the longest ago first: so each call asks for others, until all were."""
+        failed = [
+            (failure.last, number, address)
+            for number, address in enumerate(reader.addresses())
+            if (failure := self.writer.failure(address.url)) and failure.last < self.started
+        ]
+        yield from (address for *_, address in sorted(failed))
 
     def _is_wanted(self, address: Address, again: bool) -> bool:
         """Whether to ask; two objects may share an address, which is asked for once.

@@ -32,6 +32,9 @@ MOST_RESTARTS = 3
 #: or where it has given this many times what it announced.
 MOST_REPEATS, MOST_OVER = 3, 2
 
+#: Pages without any record, each with a token of its own, are servers' that filter: so many in a row are no list.
+MOST_EMPTY = 1000
+
 #: Beyond that so many more, since small lists grow while they are read.
 MOST_BEYOND = 1000
 
@@ -166,8 +169,8 @@ def _states(
     if not state.token:
         state = ListState(done=state.done)
     since, until = _bounds(collection, state.done, summary.identity)
-    given = set[int]()  # hashes of the identifiers that this list has given
-    restarts = repeats = 0
+    seen = _Seen()
+    restarts = furthest = 0
     while True:
         try:
             page = service.next_page(state.token) if state.token else service.first_page(set_spec, since, until)
@@ -178,28 +181,54 @@ def _states(
                 restarts += 1
                 if restarts > MOST_RESTARTS:
                     raise HarvestError(f"tokens expire before the list gets any further: {error}") from error
-                state = ListState(done=state.done)
-                given.clear()
+                state, seen = ListState(done=state.done), _Seen()
                 continue
-        new = {hash(one) for one in (*(record.identifier for record in page.records), *page.failures)} - given
-        given |= new
-        repeats = 0 if new else repeats + 1
-        over = MOST_OVER * state.announced + MOST_BEYOND if state.announced else None
-        if page.token and (repeats == MOST_REPEATS or (over is not None and state.received > over)):
-            why = "repeats itself" if repeats else f"announced {state.announced} records, gave {state.received}"
-            left = f"it was left there, after {len(given)} records"
-            summary.short.append(f"the list{_of(set_spec)} {why} and does not end: {left}")
+        new = seen.add(page)
+        endless = seen.endless(state) if page.token else ""
+        if endless:
+            left = f"it was left there, after {len(seen.records)} records"
+            summary.short.append(f"the list{_of(set_spec)} {endless} and does not end: {left}")
             page = replace(page, token="")
-        state = _after(state, page, summary.identity, len(new))
+        before, state = state, _after(state, page, summary.identity, new)
+        if endless and (state.announced is None or state.received < state.announced):
+            state = replace(state, done=before.done)  # nobody knows what else there is: it is asked for again
         changes = store.add(set_spec, page.records, page.failures, state)
-        if changes.any():
-            restarts = 0
+        if state.received > furthest:  # not where records only change: some do at each request
+            furthest, restarts = state.received, 0
         summary.pages += 1
         summary.changes = _sum(summary.changes, changes)
         summary.salvaged += page.salvaged
         yield state
         if not page.token:
             return
+
+
+@dataclass
+class _Seen:
+    """What a list has given, in hashes of identifiers and of tokens, to tell one that has no end."""
+
+    records: set[int] = field(default_factory=set)
+    tokens: set[int] = field(default_factory=set)
+    repeats: int = 0
+    empty: int = 0
+
+    def add(self, page: Page) -> int:
+        """The number of records that it had not given yet."""
+        new = {hash(one) for one in (*(record.identifier for record in page.records), *page.failures)} - self.records
+        filtered = not (page.records or page.failures) and hash(page.token) not in self.tokens
+        self.empty = self.empty + 1 if filtered else 0
+        self.repeats = self.repeats if filtered else 0 if new else self.repeats + 1
+        self.records |= new
+        self.tokens.add(hash(page.token))
+        return len(new)
+
+    def endless(self, state: ListState) -> str:
+        """Why it is taken for a list without end, if it is; `state` is from before the last page."""
+        if self.repeats == MOST_REPEATS or self.empty == MOST_EMPTY:
+            return "repeats itself" if self.repeats == MOST_REPEATS else f"gave {MOST_EMPTY:,} pages without a record"
+        if state.announced and state.received > MOST_OVER * state.announced + MOST_BEYOND:
+            return f"announced {state.announced} records, gave {state.received}"
+        return ""
 
 
 def _after(state: ListState, page: Page, identity: Identity, new: int) -> ListState:

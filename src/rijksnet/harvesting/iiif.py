@@ -193,9 +193,9 @@ def _bodies(body: Any, depth: int = 0) -> Iterator[Any]:
     if depth > MOST_NESTED:
         return
     for one in _listed(body):
-        kind = _get(one, "type") or _get(one, "@type")
+        kinds = {kind for kind in _listed(_get(one, "type") or _get(one, "@type")) if isinstance(kind, str)}
         inner = [_get(one, name) for name in ("default", "items", "item", "source", "full")]
-        if kind in NO_IMAGES:
+        if kinds & NO_IMAGES:
             continue
         if any(inner):
             for part in inner:

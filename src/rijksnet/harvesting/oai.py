@@ -104,14 +104,20 @@ class OaiService:
 
     def formats(self) -> list[str]:
         """The metadata prefixes that it gives records in."""
-        listed, _ = self._ask({"verb": "ListMetadataFormats"})
+        listed = self._listing("ListMetadataFormats")
         return [text_of(child(one, "metadataPrefix")) for one in listed if local_name(one) == "metadataFormat"]
 
     def sets(self) -> list[tuple[str, str]]:
         """The first sets that it lists: spec and name."""
-        listed, _ = self._ask({"verb": "ListSets"})
+        listed = self._listing("ListSets")
         found = [one for one in listed if local_name(one) == "set"]
         return [(text_of(child(one, "setSpec")), text_of(child(one, "setName"))) for one in found]
+
+    def _listing(self, verb: str) -> etree._Element:
+        try:
+            return self._ask({"verb": verb})[0]
+        except BrokenAnswerError as error:
+            raise HarvestError(str(error)) from error
 
     def first_page(self, set_spec: str, since: str, until: str) -> Page:
         """The first page of a list; arguments that are empty ask for everything."""

@@ -11,6 +11,9 @@ from rijksnet.errors import RunError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+#: What DVC says of a stage that always runs.
+ALWAYS = "always changed"
+
 State = Literal["done", "runs_now", "new", "changed", "follows", "always", "frozen"]
 
 
@@ -86,6 +89,8 @@ def _state(stage: Any) -> tuple[State, tuple[str, ...]]:
 def _names(changes: Sequence[Any]) -> Iterator[str]:
     """What has changed: files, and instead of params.yaml the parameters. That a stage always runs is no change."""
     for kinds in changes:
+        if isinstance(kinds, str) and kinds != ALWAYS:
+            yield kinds
         for what in kinds.values() if isinstance(kinds, dict) else []:
             for name, how in what.items() if isinstance(what, dict) else [(what, "")]:
                 yield from sorted(how) if isinstance(how, dict) else [str(name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from rijksnet.collection_params import Columns, TableCollection
+from rijksnet.collection_params import NAME, PLAINLY, Columns, TableCollection
 from rijksnet.collections.images import ImageRefusedError, locator
 from rijksnet.collections.tables.reader import TableReader, is_web_address
 from rijksnet.errors import CollectionError, ParamsError
@@ -69,6 +70,7 @@ def begin(wishes: Wishes, asker: Asker, home: Path = Path()) -> None:
         ParamsError: something is missing, or nothing can be recognised; says what would help.
         CollectionError: the table or the images do not read.
     """
+    require_names(wishes)
     table = wishes.table or _find_table(home, asker)
     seen = peek(table, lambda question, answers: asker.choose(question, answers))
     console.print(f"{escape(str(table))}: {seen.said}, {len(seen.header)} columns")
@@ -95,6 +97,19 @@ def begin(wishes: Wishes, asker: Asker, home: Path = Path()) -> None:
     )
     (home / PARAMS).write_text(commented(params, opening), encoding="utf-8")
     _say_what_comes(networks, challenges, found, asker)
+
+
+def require_names(wishes: Wishes) -> None:
+    """What was said beforehand has to be such as params.yaml takes.
+
+    Raises:
+        ParamsError: a name or a column's role is none.
+    """
+    if wishes.name and not re.fullmatch(NAME, wishes.name):
+        raise ParamsError(f"--name is {wishes.name!r}, which is no name: it may have {PLAINLY}")
+    unknown = [what for what in wishes.columns if what not in NAMES]
+    if unknown:
+        raise ParamsError(f"--column names {unknown}, which is nothing that a column can be: choose from {list(NAMES)}")
 
 
 # --- what is there ----------------------------------------------------------------------------------------------------

@@ -71,13 +71,15 @@ def row_of(address: str, manifest: Any) -> dict[str, str]:
     metadata = _get(manifest, "metadata")
     for entry in metadata if isinstance(metadata, list) else []:
         name, values = " ".join(_texts(_get(entry, "label"))), _texts(_get(entry, "value"))
+        if name in (ADDRESS, LABEL):  # which the row has of its own
+            name = f"{name} (metadata)"
         if name and values:
-            before = [row[name]] if name in row and name not in (ADDRESS, LABEL) else []
+            before = [row[name]] if name in row else []
             row[name] = SEPARATOR.join([*before, *values])
     return row
 
 
-def _manifests(url: str, server: Server, depth: int) -> Iterator[str]:
+def _manifests(url: str, server: Server, depth: int, seen: frozenset[str] = frozenset()) -> Iterator[str]:
     try:
         document = get_json(server, url, MOST_MANIFEST_BYTES)
     except (RefusedError, TransientError) as error:
@@ -85,6 +87,11 @@ def _manifests(url: str, server: Server, depth: int) -> Iterator[str]:
     if _is(document, "Manifest"):
         yield url
         return
+    for name in ("first", "next"):  # pages of a long collection
+        page = _get(document, name)
+        address = page if isinstance(page, str) else _get(page, "id") or _get(page, "@id")
+        if isinstance(address, str) and address not in seen:
+            yield from _manifests(address, server, depth, seen | {url, address})
     for name in ("items", "manifests", "members", "collections"):
         members = _get(document, name)
         for one in members if isinstance(members, list) else []:
@@ -92,7 +99,7 @@ def _manifests(url: str, server: Server, depth: int) -> Iterator[str]:
             if isinstance(address, str) and (_is(one, "Manifest") or name == "manifests"):
                 yield address
             elif isinstance(address, str) and depth and (_is(one, "Collection") or name == "collections"):
-                yield from _manifests(address, server, depth - 1)
+                yield from _manifests(address, server, depth - 1, seen | {url})
 
 
 def _is(document: Any, kind: str) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rijksnet.collection_params import Cleaning
+from rijksnet.collections.build import sift
+from rijksnet.collections.cleaning import clean
 from rijksnet.collections.cleaning.nothing import says_nothing
-from rijksnet.collections.records import Record
+from rijksnet.collections.records import Record, Reject
 from rijksnet.protocol import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rijksnet.collections.records import Reject
     from rijksnet.params import Challenge
 
 #: Which field of a record a challenge is asked of.
@@ -27,7 +30,10 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class ChallengeOutlook:
-    """A challenge: objects by class, the largest first; and how many classes have too few objects for every part."""
+    """A challenge: objects by class, the largest first; and how many classes have too few objects for every part.
+
+    Words for nothing are no classes; `words_for_nothing`: there are some, which the cleaning rule `nothing` drops.
+    """
 
     classes: dict[str, int]
     too_few: int
@@ -58,22 +64,22 @@ def outlook(reader: Iterable[Record | Reject]) -> Outlook:
     Raises:
         CollectionError: as the reader does.
     """
-    labels: dict[str, dict[Challenge, str | None]] = {}
-    images = 0
+    items = list(reader)
+    cleaned, _ = clean([one for one in items if isinstance(one, Record)], Cleaning(), Path())
+    records, rejects = sift([*cleaned, *(one for one in items if isinstance(one, Reject))])
     left_out: dict[str, tuple[int, str]] = {}
-    for item in reader:
-        if not isinstance(item, Record):
-            n, example = left_out.get(item.reason, (0, f"{item.object_id} {item.image}: {item.detail}".strip()))
-            left_out[item.reason] = n + 1, example
-            continue
-        images += 1
-        labels.setdefault(item.object_id, {c: label_of(c, getattr(item, field)) for c, field in FIELD_OF.items()})
+    for one in rejects:
+        n, example = left_out.get(one.reason, (0, f"{one.object_id} {one.image}: {one.detail}".strip()))
+        left_out[one.reason] = n + 1, example
+    labels = {one.object_id: {c: label_of(c, getattr(one, field)) for c, field in FIELD_OF.items()} for one in records}
     folds = FOLDS if len(labels) < SMALL else 1
     least = folds if folds > 1 else 3
     challenges = {}
     for challenge in FIELD_OF:
         counts = Counter(label for of_object in labels.values() if (label := of_object[challenge]))
+        nothing = [label for label in counts if says_nothing(label)]
+        for label in nothing:
+            del counts[label]
         few = sum(n < least for n in counts.values())
-        nothing = any(says_nothing(label) for label in counts)
-        challenges[challenge] = ChallengeOutlook(dict(counts.most_common()), few, nothing)
-    return Outlook(len(labels), images, left_out, challenges)
+        challenges[challenge] = ChallengeOutlook(dict(counts.most_common()), few, bool(nothing))
+    return Outlook(len(labels), len(records), left_out, challenges)

@@ -94,10 +94,19 @@ def _widest(lines: Sequence[str]) -> tuple[str, int, list[str], list[list[str]]]
         if rank > best[0]:
             best = rank, delimiter, cells
     _, delimiter, cells = best
-    named = [sum(bool(cell.strip()) for cell in row) for row in cells[:BEFORE_HEADER]]
-    before = named.index(max(named)) if named else 0
+    before = _header_in([[cell.strip() for cell in row] for row in cells[:BEFORE_HEADER]])
     header = [cell.strip() for cell in cells[before]] if cells else []
     return delimiter, before, header, cells
+
+
+def _header_in(rows: Sequence[Sequence[str]]) -> int:
+    """Which row is the header: the first of different names that fills most of the columns, if not all."""
+    widest = max((len(row) for row in rows), default=0)
+    for i, row in enumerate(rows):
+        names = [name for name in row if name]
+        if 2 * len(names) > widest and len(set(names)) == len(names):
+            return i
+    return 0
 
 
 def _readings(table: Path, encoding: str) -> dict[str, str]:
@@ -119,8 +128,7 @@ def _workbook(table: Path, choose: Callable[[str, dict[str, str]], str]) -> Peek
     shown = {name: f"{len(cells):,} rows, {cells[0][:4]}" for name, cells in sheets.items()}
     name = choose("Which sheet is the table?", shown) if len(sheets) > 1 else next(iter(sheets))
     texts = [[workbook.text_of(cell) for cell in row] for row in sheets[name][: LOOKED_AT + BEFORE_HEADER]]
-    named = [sum(map(bool, row)) for row in texts[:BEFORE_HEADER]]
-    before = named.index(max(named))
+    before = _header_in(texts[:BEFORE_HEADER])
     header = [name for name in texts[before] if name]
     rows = [dict(zip(texts[before], row, strict=False)) for row in texts[before + 1 :] if any(row)]
     return Peeked(None, None, name if len(sheets) > 1 else None, header, rows, f"a workbook, sheet {name!r}")

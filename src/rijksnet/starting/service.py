@@ -19,7 +19,7 @@ from rijksnet.harvesting.oai import OaiService
 from rijksnet.paths import PARAMS
 from rijksnet.protocol import label_of
 from rijksnet.starting.asking import console
-from rijksnet.starting.begin import CONTACT, EXAMPLES, SHOWN, begin
+from rijksnet.starting.begin import CONTACT, EXAMPLES, SHOWN, begin, require_names
 from rijksnet.starting.manifests import ADDRESS, table_of_manifests
 from rijksnet.starting.outlook import FIELD_OF, SMALL, ChallengeOutlook, Outlook
 from rijksnet.starting.proposal import networks_for, parameters
@@ -28,7 +28,7 @@ from rijksnet.starting.write import commented
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rijksnet.collections.metadata.fields import Metadata
+    from rijksnet.collections.metadata.fields import AddressKind, Metadata
     from rijksnet.harvesting.oai import Page
     from rijksnet.params import Challenge
     from rijksnet.starting.asking import Asker
@@ -63,6 +63,7 @@ def begin_with_iiif(url: str, wishes: Wishes, asker: Asker, home: Path = Path(),
     Raises:
         ParamsError, HarvestError, CollectionError: as `table_of_manifests` and `begin`.
     """
+    require_names(wishes)
     contact, name = _contact(wishes, asker), wishes.name or _name(url)
     server = server or Server(Politeness(contact=contact, requests_per_s=REQUESTS_PER_S))
     table = home / "data" / name / "raw" / "manifests.csv"
@@ -83,6 +84,7 @@ def begin_with_oai(url: str, wishes: Wishes, asker: Asker, home: Path = Path(), 
         ParamsError: there is nobody to ask, or its records name no images or nothing that could be recognised.
         HarvestError: it is no OAI-PMH service, or does not answer.
     """
+    require_names(wishes)
     contact = _contact(wishes, asker)
     politeness = Politeness(contact=contact, requests_per_s=REQUESTS_PER_S)
     server = server or Server(politeness)
@@ -91,9 +93,9 @@ def begin_with_oai(url: str, wishes: Wishes, asker: Asker, home: Path = Path(), 
     prefix, form = _format(OaiService(url, "", server).formats(), asker)
     service = OaiService(url, prefix, server)
     set_spec = _set(service, asker)
-    sample = _sample(service.first_page(set_spec, "", ""), form)
+    page = service.first_page(set_spec, "", "")
+    kind, sample = _likeliest(page, form)
     _show(sample, form)
-    kind = _kind(sample)
     found = _outlook(sample)
     challenges = list(wishes.recognise) or [one for one, its in found.challenges.items() if its.works]
     if not sample.share("image"):
@@ -116,6 +118,8 @@ def begin_with_oai(url: str, wishes: Wishes, asker: Asker, home: Path = Path(), 
         "server": asked,
         "download": {"kind": kind, **asked},
     }
+    if form == "lido":  # where a maker is `role: name`
+        collection["cleaning"] = {"creator": ["roles", "unnamed"]}
     networks = networks_for(name, collection, challenges, found, wishes.weights)
     opening = (
         f"Parameters of {name}, harvested from {url}; written by `rijksnet init` after its first records.\n"
@@ -153,13 +157,25 @@ def _set(service: OaiService, asker: Asker) -> str:
     return "" if chosen == everything else chosen
 
 
-def _sample(page: Page, form: Format) -> Sample:
+def _likeliest(page: Page, form: Format) -> tuple[AddressKind, Sample]:
+    """What the records' addresses of images are: the first kind that half of them have."""
+    kinds: tuple[AddressKind, ...] = ("manifest", "iiif")
+    for kind in kinds:
+        sample = _sample(page, form, kind)
+        marks = [mark for mark, its in KINDS if its == kind]
+        found = sum(any(mark in one.image.lower() for mark in marks) for one in sample.records)
+        if found and 2 * found >= len(sample.records):
+            return kind, sample
+    return "url", _sample(page, form, "url")
+
+
+def _sample(page: Page, form: Format, kind: AddressKind) -> Sample:
     sample = Sample(announced=page.announced)
     for record in page.records:
         if record.deleted:
             continue
         try:
-            sample.records.append(parse(record.metadata, form, "en"))
+            sample.records.append(parse(record.metadata, form, "en", kind))
         except MetadataError:
             sample.unreadable += 1
     return sample
@@ -173,14 +189,6 @@ def _show(sample: Sample, form: Format) -> None:
         flat = [value for one in values for value in ((one,) if isinstance(one, str) else one) if value]
         examples = " · ".join(value for value, _ in Counter(flat).most_common(EXAMPLES))
         console.print(f"  {what}: {sample.share(what):.0%} of the records; for example {escape(examples[:90])}")
-
-
-def _kind(sample: Sample) -> str:
-    """What the addresses are, most of them."""
-    kinds = Counter(
-        next((kind for part, kind in KINDS if part in one.image.lower()), "url") for one in sample.records if one.image
-    )
-    return kinds.most_common(1)[0][0] if kinds else "url"
 
 
 def _outlook(sample: Sample) -> Outlook:

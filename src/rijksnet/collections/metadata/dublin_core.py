@@ -55,7 +55,7 @@ _ADDRESSES = ("relation", "identifier", "source", "hasFormat", "isReferencedBy",
 _IMAGE_ENDS = re.compile(r"\.(?:jpe?g|png|tiff?|jp2|jpx|gif|webp|bmp|heic|avif)$")
 _KINDS: dict[AddressKind, tuple[re.Pattern[str], ...]] = {
     "url": (_IMAGE_ENDS, re.compile(r"/full/")),
-    "iiif": (re.compile(r"/info\.json$|/full/|/iiif/|[?&]iiif="), _IMAGE_ENDS),
+    "iiif": (re.compile(r"/info\.json$|/full/|[?&]iiif="), re.compile(r"/iiif/(?!.*manifest)"), _IMAGE_ENDS),
     "manifest": (re.compile(r"manifest"), re.compile(r"/iiif/|\.json$")),
 }
 

@@ -55,10 +55,10 @@ class _Edm:
     def _find_objects(self, root: etree._Element) -> list[etree._Element]:
         """What describes the object that the aggregation is about: a record may describe its parts as well."""
         about = self._resources("aggregatedCHO")
-        described = [one for one in root.iter() if local_name(one) == "ProvidedCHO" and len(one)]
+        described = [one for one in root.iter() if local_name(one) == "ProvidedCHO" and any(map(_is_dublin_core, one))]
         if described:
             return [next((one for one in described if attribute(one, "about") in about), described[0])]
-        proxies = [one for one in root.iter() if local_name(one) == "Proxy" and len(one)]
+        proxies = [one for one in root.iter() if local_name(one) == "Proxy" and any(map(_is_dublin_core, one))]
         of_object = [one for one in proxies if _refers(one, "proxyFor", about)] or proxies
         if not of_object:
             raise MetadataError("it describes no object: there is no edm:ProvidedCHO or ore:Proxy that says anything")

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: Events whose actors made the object: production, creation, designing; and the words for them.
 MADE = re.compile(
-    r"lido0(?:0007|0012|0224)$|product|creat|design|manufact|execut|herstell|entw[uü]rf|fertigung|sch[oö]pfung|entstehung"
-    r"|vervaardig|ontwerp|productie|creatie|cr[eé]ation|fabrication|conception|producci|creaci|fabricaci|realizza|creazione"
-    r"|produzione|valmistus|suunnittelu|fremstilling|tillverkning|tilverk",
+    r"lido0(?:0007|0012|0224)$|(?<!\w)(?:product|creat|design|manufact|execut|herstell|entw[uü]rf|fertigung|sch[oö]pfung"
+    r"|entstehung|vervaardig|ontwerp|cr[eé]ation|fabrica|conception|producci|creaci|realizza|produzione|valmistus"
+    r"|suunnittelu|fremstilling|tillverkning)",
     re.IGNORECASE,
 )
 

@@ -30,6 +30,8 @@ OTHERS = {
     b"MM\0*": "a TIFF image",
 }
 
+ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+
 #: Old workbooks (.xls).
 OLE = b"\xd0\xcf\x11\xe0"
 
@@ -47,7 +49,7 @@ def kind_of(table: Path) -> Kind:
             raise CollectionError(f"{table} is no table but {what}")
     if head.startswith(OLE):
         return "workbook"
-    if head.startswith(b"PK"):
+    if head.startswith(ZIP):
         return _in_zip(table)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"[", b"{"):

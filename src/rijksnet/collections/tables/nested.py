@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Between the values of one cell that are values of a list, not parts of a text.
 UNIT = "\x1f"
 
+#: Fields that may have several values; of the others they are one text.
+SEVERAL = ("image", "creator", "type", "material")
+
 #: Records among which the paths are looked for that a message lists.
 LOOKED_AT = 100
 
@@ -34,31 +37,41 @@ def rows(table: Path, columns: Columns) -> Iterator[dict[str, str] | Reject]:
     """
     asked, seen, first = named(columns), set[str](), list[Any]()
     fields = dict.fromkeys(type(columns).model_fields, "")
+    keys, plain = dict[str, list[str]](), set[str]()
     for number, record in enumerate(records_of(table), 1):
         if not isinstance(record, dict):
             yield Reject("", "", Reason.MALFORMED, f"record {number} is {_short(record)}, not a record with keys")
             continue
         if len(first) < LOOKED_AT:
             first.append(record)
-        row = dict(fields)
+        row, broken = dict(fields), ""
         for field, path in asked.items():
             values = list(values_at(record, path))
-            if values:
-                seen.add(field)
-            if any(isinstance(value, dict) for value in values):
-                keys = sorted({key for value in values if isinstance(value, dict) for key in value})
-                raise CollectionError(
-                    f"columns.{field} is {path!r}, which in record {number} of {table} has keys of its own: "
-                    + " or ".join(repr(f"{path}.{key}") for key in keys[:LISTED])
-                )
-            row[field] = UNIT.join(text for value in values if value is not None and (text := text_of(value)))
-        yield row
-    for field in (field for field in asked if field not in seen):
-        paths = sorted({path for record in first for path in paths_in(record)})
-        raise CollectionError(
-            f"columns.{field} is {asked[field]!r}, which no record of {table} has; its paths: {paths[:LISTED]}"
-            + (f" and {len(paths) - LISTED} more" * (len(paths) > LISTED))
-        )
+            inner = sorted({key for value in values if isinstance(value, dict) for key in value})
+            texts = [text for value in values if not isinstance(value, dict | None) and (text := text_of(value))]
+            seen |= {field} if values else set()
+            plain |= {field} if texts else set()
+            if inner:
+                keys.setdefault(field, inner)
+                broken = f"{path} has keys of its own, {inner[:LISTED]}"
+            row[field] = (UNIT if field in SEVERAL else "; ").join(texts)
+        yield Reject("", "", Reason.MALFORMED, f"record {number}: {broken}") if broken else row
+    for field in asked:
+        if field in keys and field not in plain:
+            inner = [f"{asked[field]}.{key}" for key in keys[field][:LISTED]]
+            raise CollectionError(
+                f"columns.{field} is {asked[field]!r}, which in {table} has keys of its own: "
+                + " or ".join(map(repr, inner))
+            )
+        if field not in seen:
+            raise CollectionError(
+                f"columns.{field} is {asked[field]!r}, which no record of {table} has; {_paths(first)}"
+            )
+
+
+def _paths(records: list[Any]) -> str:
+    paths = sorted({path for record in records for path in paths_in(record)})
+    return f"its paths: {paths[:LISTED]}" + (f" and {len(paths) - LISTED} more" * (len(paths) > LISTED))
 
 
 def records_of(table: Path) -> Iterator[Any]:
@@ -143,9 +156,11 @@ def paths_in(content: Any, path: str = "") -> Iterator[str]:
 
 
 def text_of(value: Any) -> str:
+    """A value as text; half a character, which JSON can name, as the sign for one that is lost."""
     if isinstance(value, bool):
         return str(value).upper()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _short(value: Any) -> str:
