@@ -17,7 +17,7 @@ from rijksnet import params as rijksnet_params
 from rijksnet.collection_params import OaiCollection, Politeness, TableCollection
 from rijksnet.collections.build import build
 from rijksnet.collections.readers import reader_for
-from rijksnet.errors import ParamsError
+from rijksnet.errors import HarvestError, ParamsError
 from rijksnet.harvesting.http import Server
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths
@@ -25,6 +25,7 @@ from rijksnet.starting import begin as module
 from rijksnet.starting import service
 from rijksnet.starting.asking import Asker
 from rijksnet.starting.begin import Wishes, begin
+from rijksnet.starting.outlook import outlook
 from rijksnet.starting.peek import peek
 from rijksnet.starting.proposal import Networks
 from rijksnet.starting.service import begin_with_iiif, begin_with_oai
@@ -154,6 +155,46 @@ def test_what_cannot_work_is_said(make: Any, message: str) -> None:
     assert sorted(Path().rglob("*")) == before, "nothing is written or moved"
 
 
+def test_an_index_without_a_name_is_no_header() -> None:
+    """As pandas' `to_csv` writes it: the header has one cell less than its rows."""
+    objects(header=";nummer;bestand;soort")
+    rows = [f"{i};A-{i};{i}.jpg;{('schilderij', 'prent')[i % 2]}" for i in range(60)]
+    Path("objecten.csv").write_text("\n".join([";nummer;bestand;soort", *rows]))
+    begin(Wishes(), Asker(yes=True))
+    (collection,) = written().collections.values()
+    found = {field: name for field, name in collection.model_dump()["columns"].items() if name}
+    assert found == {"object_id": "nummer", "image": "bestand", "type": "soort"}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        (Wishes(name="a b"), "--name is 'a b', which is no name"),
+        (Wishes(columns={"colour": "soort"}), r"--column names \['colour'\].* choose from \['object_id'"),
+    ],
+)
+def test_names_are_looked_at_before_anything_is_read(wishes: Wishes, message: str) -> None:
+    objects()
+    with pytest.raises(ParamsError, match=message):
+        begin(wishes, Asker(yes=True))
+    with pytest.raises(ParamsError, match=message):
+        begin_with_oai("http://127.0.0.1:9/oai", wishes, Asker(yes=True))
+
+
+def test_what_is_proposed_is_counted_as_the_catalogue_counts() -> None:
+    """Words for nothing are no class, and an object that says two things of itself is left out."""
+    table = objects(90)
+    lines = table.read_text().replace("prent", "onbekend").splitlines()
+    table.write_text("\n".join([*lines, "A-0;x.jpg;beeld;olie$doek"]))
+    images("fotos/x.jpg")
+    begin(Wishes(), Asker(yes=True))
+    (collection,) = written().collections.values()
+    params = written()
+    counted = outlook(reader_for(collection)).challenges["type"]
+    assert set(counted.classes) == {"schilderij", "tékening"}
+    assert params.source.challenges == ["type"]
+
+
 def test_words_for_nothing_get_their_rule() -> None:
     table = objects()
     table.write_text(table.read_text().replace("prent", "onbekend"))
@@ -224,6 +265,28 @@ def test_a_service_is_looked_at_by_its_first_records() -> None:
     assert params.source.challenges == ["type", "artist"]
 
 
+def test_the_kind_of_address_is_the_one_that_the_records_have() -> None:
+    with museum() as running:
+        for i in range(40):
+            values = {"identifier": f"A-{i}", "type": ["prent", "tekening"][i % 2], "creator": f"Maker {i % 4}"}
+            values["relation"] = f"https://museum.example/iiif/{i}/manifest"
+            running.items[f"oai:m:{i}"] = Item(f"oai:m:{i}", dublin_core(**values), "2024-01-01T00:00:00Z")
+        asked = Server(Politeness(contact="me@example.org", requests_per_s=100), attempts=1)
+        begin_with_oai(running.url, Wishes(contact="me@example.org", name="own"), Asker(yes=True), server=asked)
+    collection = written().collections["own"]
+    assert isinstance(collection, OaiCollection)
+    assert collection.download.kind == "manifest"
+
+
+def test_a_service_whose_lists_break_is_told() -> None:
+    asked = Server(Politeness(contact="me@example.org", requests_per_s=100), attempts=1)
+    with museum() as running:
+        running.trouble = lambda query, body: Reply(b"<html>") if query["verb"] == "ListMetadataFormats" else None
+        with pytest.raises(HarvestError):
+            begin_with_oai(running.url, Wishes(contact="me@example.org"), Asker(yes=True), server=asked)
+    assert not Path("params.yaml").exists()
+
+
 def test_a_service_without_images_says_so() -> None:
     asked = Server(Politeness(contact="me@example.org", requests_per_s=100), attempts=1)
     with museum(images=False) as running:
@@ -241,6 +304,7 @@ def test_the_manifests_of_a_collection_become_a_table() -> None:
                 {"label": {"en": ["Object type"]}, "value": {"en": [["print", "drawing"][i % 2]], "nl": ["prent"]}},
                 {"label": "Maker", "value": [{"@value": f"<b>Maker</b> {i % 3}", "@language": "en"}, {"@value": "x"}]},
                 {"label": "Inventory number", "value": f"A-{i}"},
+                {"label": "manifest", "value": "not the address"},
             ]
             manifest = {"type": "Manifest", "label": {"none": [f"Sheet {i}"]}, "metadata": metadata}
             running.paths[f"/m/{i}"] = Reply(json.dumps(manifest).encode())
@@ -248,14 +312,16 @@ def test_the_manifests_of_a_collection_become_a_table() -> None:
         manifests.append({"id": f"{running.root}/m/gone", "type": "Manifest"})
         inner = {"type": "Collection", "items": manifests}
         running.paths["/inner"] = Reply(json.dumps(inner).encode())
-        outer = {"@type": "sc:Collection", "collections": [{"@id": f"{running.root}/inner"}]}
+        outer = {"@type": "sc:Collection", "first": f"{running.root}/page"}
+        page = {"collections": [{"@id": f"{running.root}/inner"}], "next": f"{running.root}/page"}  # without end
+        running.paths["/page"] = Reply(json.dumps(page).encode())
         running.paths["/c"] = Reply(json.dumps(outer).encode())
         asked = Server(Politeness(contact="me@example.org", requests_per_s=100, robots="ignore"), attempts=1)
         wishes = Wishes(contact="me@example.org", name="own")
         begin_with_iiif(f"{running.root}/c", wishes, Asker(yes=True), server=asked)
         assert Path("data/own/raw/manifests.csv").read_text().splitlines()[:2] == [
-            "manifest,label,Object type,Maker,Inventory number",
-            f"{running.root}/m/0,Sheet 0,print,Maker 0,A-0",
+            "manifest,label,Object type,Maker,Inventory number,manifest (metadata)",
+            f"{running.root}/m/0,Sheet 0,print,Maker 0,A-0,not the address",
         ]
     params = written()
     collection = params.collections["own"]

@@ -120,6 +120,16 @@ def test_a_missing_image_is_refused(tmp_path: Path, name: str) -> None:
     assert refusal(tar_of(tmp_path / "a.tar", [("a.jpg", b"a")]), name).reason is Reason.MISSING
 
 
+def test_the_first_member_s_name_makes_no_tar_a_zip(tmp_path: Path) -> None:
+    folder = tmp_path / "PK-1912"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"an image")
+    with tarfile.open(tmp_path / "i.tar", "w") as archive:
+        archive.add(folder / "a.jpg", arcname="PK\x03\x04.jpg")
+        archive.add(folder / "a.jpg", arcname="PK-1912/a.jpg")
+    assert locator(tmp_path / "i.tar")("PK-1912/a.jpg")
+
+
 def test_images_that_are_no_folder_and_no_tar(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match="neither a folder"):
         locator(tmp_path / "images")

@@ -109,6 +109,7 @@ class TestDublinCore:
             ("iiif", "https://m.org/fcgi?IIIF=3.tif"),
             ("manifest", "https://m.org/3/manifest"),
             ("manifest", "https://m.org/iiif/3.json"),
+            ("iiif", "https://m.org/iiif/3"),
             ("url", "https://m.org/show.php?file=3.jpg"),
             ("url", "https://m.org/3.jp2"),
             ("url", "https://m.org/objects/3"),  # as the likeliest: it is a relation
@@ -117,6 +118,12 @@ class TestDublinCore:
     def test_an_address_is_what_download_says(self, kind: AddressKind, address: str) -> None:
         xml = dublin_core(identifier=["A-1", "https://m.org/page/3"], relation=address).encode()
         assert parse(xml, "dc", "nl", kind).image == address
+
+    def test_a_manifest_is_no_image(self) -> None:
+        both = ["https://m.org/iiif/3/manifest", "https://m.org/iiif/2/3/info.json"]
+        xml = dublin_core(identifier="A-1", relation=both).encode()
+        assert parse(xml, "dc", "nl", "iiif").image == both[1]
+        assert parse(xml, "dc", "nl", "manifest").image == both[0]
 
     def test_without_an_image_the_addresses_are_told(self) -> None:
         found = dc(identifier=["A-1", "https://m.org/page/3"], source="https://m.org/source")
@@ -283,6 +290,11 @@ class TestEuropeana:
         assert edm(EUROPEANA, "en").types == ("painting",)
         assert edm(EUROPEANA, "fr").creators == ("Jan Vermeer",)
 
+    def test_an_object_that_is_only_the_same_as_another_is_described_by_its_proxy(self) -> None:
+        empty = '<edm:ProvidedCHO rdf:about="/90402/SK_A_2344"/>'
+        same = f'{empty[:-2]}><owl:sameAs xmlns:owl="o" rdf:resource="u"/></edm:ProvidedCHO>'
+        assert edm(EUROPEANA.replace(empty, same)) == edm(EUROPEANA)
+
     def test_without_proxies_that_say_anything_there_is_no_object(self) -> None:
         with pytest.raises(MetadataError, match="describes no object"):
             edm(re.sub(r"<ore:Proxy.*</ore:Proxy>", "", EUROPEANA, flags=re.DOTALL))
@@ -364,6 +376,15 @@ class TestLido:
     def test_what_a_maker_s_role_leaves_of_it(self) -> None:
         counts = dict.fromkeys(lido().creators, 1)
         assert roles(counts) == {"Maler: Marées, Hans von": "Marées, Hans von", "Werkstatt von: Anders, Karl": ""}
+
+    @pytest.mark.parametrize(
+        ("event", "made"), [("Herstellung", True), ("Entwurf", True), ("production", True), ("Reproduktion", False),
+                            ("Reproduction", False), ("Wiederherstellung", False), ("Fund", False)],
+    )  # fmt: skip
+    def test_whoever_made_it_is_its_maker(self, event: str, made: bool) -> None:
+        _, kind = re.findall(r"<lido:eventType>.*?</lido:eventType>", LIDO, re.DOTALL)
+        said = LIDO.replace(kind, f"<lido:eventType><lido:term>{event}</lido:term></lido:eventType>")
+        assert ("Maler: Marées, Hans von" in lido(said).creators) == made
 
     def test_wrapped_and_without_namespaces(self) -> None:
         plain = re.sub(r"(</?)\w+:", r"\1", re.sub(r' (?:xmlns:\w+|rdf:\w+)="[^"]*"', "", LIDO)).replace("lido:", "")

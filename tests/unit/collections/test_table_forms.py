@@ -232,6 +232,30 @@ def test_what_does_not_fit_is_told(tmp_path: Path, content: str, message: str) -
         list(nested.rows(path, PATHS))
 
 
+def test_one_record_with_keys_where_others_have_a_text_costs_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    odd = {**RECORDS[0], "images": {"url": {"full": "x"}}}
+    path.write_text(json.dumps([RECORDS[0], odd, RECORDS[1]]))
+    first, bad, second = nested.rows(path, PATHS)
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert isinstance(bad, Reject)
+    assert bad.detail == "record 2: images.url has keys of its own, ['full']"
+
+
+def test_values_as_json_may_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    row = {"n": "1", "img": "a.jpg", "title": ["Etching", "Ets"], "kind": {}, "who": "cut \ud83d off"}
+    whole = {"n": "2", "img": "b.jpg", "title": "x", "kind": "print", "who": "\U0001f5bc"}
+    path.write_text(json.dumps([row, whole]))
+    columns = Columns(object_id="n", image="img", title="title", type="kind", creator="who")
+    first, second = nested.rows(path, columns)
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert (first["title"], first["type"], first["creator"]) == ("Etching; Ets", "", "cut \ufffd off")
+    assert second["creator"] == "\U0001f5bc"
+
+
 def test_one_line_that_is_no_record_costs_one(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(json.dumps([RECORDS[0], 5, RECORDS[1]]))
@@ -256,6 +280,15 @@ def test_what_is_no_table_says_what_it_is(tmp_path: Path, content: bytes, what: 
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(CollectionError, match=what):
         kind_of(tmp_path / "t.csv")
+
+
+def test_a_table_that_begins_with_pk_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("PK_OBJECT,file\n1,a.jpg\n")
+    assert kind_of(path) == "csv"
+    assert [row["image"] for row in delimited.rows(path, Columns(object_id="PK_OBJECT", image="file"), None, None)] == [
+        "a.jpg"
+    ]
 
 
 def test_a_zip_says_what_it_holds(tmp_path: Path) -> None:

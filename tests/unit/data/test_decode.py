@@ -378,6 +378,19 @@ def test_a_jpeg_that_lacks_its_end_alone_is_used(progressive: bool) -> None:
         assert reason(data[:-lost]) == "damaged", "what is missing is never made up"
 
 
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_what_is_mended_stays_upright(orientation: int) -> None:
+    stored = Image.fromarray(np.ascontiguousarray(stored_as(quarters(RGB), orientation)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    jpeg = encoded(stored, "JPEG", exif=exif, quality=98, subsampling=0)
+    assert_seen(jpeg[:-2], RGB, 6)
+    assert_seen(jpeg[:2] + b"\xff\xe2\0\x04MP" + jpeg[2:], RGB, 6)
+    at = (data := encoded(stored, "PNG", exif=exif)).index(b"IDAT") - 4
+    bad = chunk(BAD_CHUNKS["text"][:4], BAD_CHUNKS["text"][4:])
+    assert_seen(data[:at] + bad + data[at:], RGB)
+
+
 BAD_CHUNKS = {
     "text": b"zTXt" + b"a\0\0" + zlib.compress(b"x" * (2 << 20)),
     "profile": b"iCCP" + b"a\0\0" + zlib.compress(b"x" * (2 << 20)),

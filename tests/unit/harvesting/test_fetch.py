@@ -169,6 +169,15 @@ def test_what_failed_before_is_asked_for_last(tmp_path: Path, museum: ImageServe
     assert fetched(tmp_path / "images", all_of(museum)[-1].url)
 
 
+def test_of_what_failed_before_the_longest_ago_comes_first(tmp_path: Path, museum: ImageServer) -> None:
+    gone = [Address(str(i), museum.hostile("away") + f"?{i}") for i in range(50)]
+    for _ in range(3):
+        with pytest.raises(HarvestError, match="20 addresses in a row gave no answer"):
+            download(gone, tmp_path / "images")
+    attempts = sorted(int(row["attempts"]) for row in failures(tmp_path / "images").values())
+    assert attempts == [1] * 40 + [2] * 10, "each was asked once before any was asked again"
+
+
 def test_a_server_that_answers_500_is_there(
     tmp_path: Path, museum: ImageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,67 @@ def test_token_that_comes_again(web: OaiServer, collection: OaiCollection) -> No
     assert len(stored(collection)) == 8, "what was given can be used"
 
 
+def test_a_list_left_without_its_end_is_asked_for_again_as_a_whole(web: OaiServer, collection: OaiCollection) -> None:
+    web.announce = False
+
+    def same(query: Query, body: bytes) -> Reply:
+        return Reply(re.sub(rb"(<resumptionToken[^>]*>)[^<]*", rb"\g<1>0|4|||", body))
+
+    web.trouble = same
+    assert "repeats itself" in run(collection).short[0]
+    web.trouble = None
+    assert run(collection).changes.new == 2
+    assert all("from" not in query for query in web.lists()), "nobody knew what was missing"
+    assert len(stored(collection)) == 10
+
+
+def test_pages_without_a_record_are_passed_over(
+    web: OaiServer, collection: OaiCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that filters what it has read: each page has a token of its own, and many have no record."""
+    empty = [20]
+
+    def filtering(query: Query, body: bytes) -> Reply | None:
+        if (
+            query["verb"] != "ListRecords"
+            or "resumptionToken" not in query
+            or query["resumptionToken"].startswith("0|")
+        ):
+            return None
+        left = int(query["resumptionToken"])
+        token = f"{left - 1}" if left else "0|4|||"
+        return Reply(envelope(f"<ListRecords><resumptionToken>{token}</resumptionToken></ListRecords>"))
+
+    def begin(query: Query, body: bytes) -> Reply | None:
+        if query["verb"] == "ListRecords" and "resumptionToken" not in query:
+            return Reply(re.sub(rb"(<resumptionToken[^>]*>)[^<]*", b"\\g<1>%d" % empty[0], body))
+        return filtering(query, body)
+
+    web.trouble = begin
+    summary = run(collection)
+    assert (summary.changes.new, summary.short) == (10, [])
+    monkeypatch.setattr(module, "MOST_EMPTY", 5)
+    assert run(collection).short == [], "nothing is new, and no list is so long"
+    again = collection.model_copy(update={"raw": f"{collection.raw}2"})
+    assert run(again).short[0].startswith("the list gave 5 pages without a record and does not end")
+
+
+def test_tokens_that_expire_are_given_up_even_where_records_change_at_each_request(
+    web: OaiServer, collection: OaiCollection
+) -> None:
+    when = iter(range(10_000))
+
+    def moving(query: Query, body: bytes) -> Reply | None:
+        if query["verb"] == "ListRecords" and "resumptionToken" in query:
+            return Reply(envelope(error("badResumptionToken", "expired")))
+        return Reply(re.sub(rb"title>[^<]*<", lambda _: b"title>%d<" % next(when), body))
+
+    web.trouble = moving
+    with pytest.raises(HarvestError, match="tokens expire before"):
+        run(collection)
+    assert len(web.lists()) == 1 + module.MOST_RESTARTS
+
+
 def test_one_token_for_every_page(web: OaiServer, collection: OaiCollection) -> None:
     """Some services keep the place themselves, and give the same token with each page."""
     place = [0]

@@ -159,6 +159,8 @@ def of_version_2(resource: Any) -> dict[str, Any]:
         (of_version_2({"@type": "oa:SpecificResource", "full": {"@id": IMAGE}}), ImageSource(IMAGE, False)),
         (of_version_3({"type": "SpecificResource", "source": {"id": IMAGE}}), ImageSource(IMAGE, False)),
         (of_version_3([{"type": "TextualBody", "id": "x"}, {"id": IMAGE}]), ImageSource(IMAGE, False)),
+        (of_version_3([{"type": ["TextualBody", "x"], "id": "x"}, {"id": IMAGE}]), ImageSource(IMAGE, False)),
+        (of_version_3([{"type": {"a": 1}, "id": IMAGE}]), ImageSource(IMAGE, False)),
         (of_version_3({"id": IMAGE, "service": [PHYSDIM, SERVICE]}), ImageSource("https://m.org/s", True)),
         (of_version_3({"id": IMAGE, "service": {**PHYSDIM, "service": SERVICE}}), ImageSource("https://m.org/s", True)),
         (of_version_3({"id": IMAGE, "service": PHYSDIM}), ImageSource(IMAGE, False)),

@@ -7,6 +7,7 @@ count, so that a record may have several values.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.collections.records import Reason, Reject
@@ -24,6 +25,9 @@ UNIT = "\x1f"
 
 #: Fields that may have several values; of the others they are one text.
 SEVERAL = ("image", "creator", "type", "material")
+
+#: Halves of a character, which JSON can name and nothing can write.
+HALVES = re.compile("[\ud800-\udfff]")
 
 #: Records among which the paths are looked for that a message lists.
 LOOKED_AT = 100
@@ -160,7 +164,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return HALVES.sub("\ufffd", text)
 
 
 def _short(value: Any) -> str:
