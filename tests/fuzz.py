@@ -8,14 +8,18 @@ Needs atheris (`pip install atheris`), which the project itself does without. Wh
 from __future__ import annotations
 
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import atheris
+from lxml import etree
+from PIL import Image
 
 with atheris.instrument_imports(include=["rijksnet"]):
     from rijksnet.collection_params import Columns
@@ -44,7 +48,10 @@ INFO = b'{"@context": "x/image/2", "width": 900, "height": 600, "profile": ["lev
 PAGE = b"""<?xml version="1.0"?><OAI-PMH><responseDate>2024-01-01T00:00:00Z</responseDate><ListRecords><record><header>
 <identifier>x</identifier><datestamp>2024</datestamp></header><metadata><dc/></metadata></record>
 <resumptionToken completeListSize="9">t</resumptionToken></ListRecords></OAI-PMH>"""
-IMAGES = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"GIF89a", b"RIFF"]
+IMAGES = []
+for form in ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP", "JPEG2000", "PPM"):
+    Image.new("RGB", (24, 16), "red").save(stream := BytesIO(), form)
+    IMAGES.append(stream.getvalue())
 
 
 def table(data: bytes) -> None:
@@ -95,12 +102,81 @@ READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
     "manifest": (lambda data: iiif.first_image(document(data)), [MANIFEST]),
     "info": (lambda data: iiif.sizes(document(data), 512), [INFO]),
     "oai": (page, [PAGE, PAGE.replace(b"</dc>", b"<")]),
-    "image": (
-        lambda data: decode(data, [16], [16]),
-        [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"GIF89a", b"RIFF"],
-    ),
+    "image": (lambda data: decode(data, [16], [16]), IMAGES),
 }
 REFUSALS = (CollectionError, MetadataError, RefusedError, HarvestError, UnreadableError)
+
+
+# --- changes that leave XML and JSON well formed, which a change of bytes seldom does ---
+
+
+def changed(data: bytes, most: int, seed: int) -> bytes:
+    """libFuzzer's custom mutator: now and then of the tree, else of the bytes."""
+    choose = random.Random(seed)
+    new = None
+    if choose.random() < 0.8:
+        try:
+            new = changed_xml(data, choose) if data.lstrip()[:1] == b"<" else changed_json(data, choose)
+        except (ValueError, RecursionError, etree.LxmlError):
+            new = None
+    return new if new and len(new) <= most else atheris.Mutate(data, most)
+
+
+WORDS = [
+    "",
+    " ",
+    "x",
+    "A-1",
+    "http://x/y.jpg",
+    "http://[x",
+    "en",
+    "true",
+    "-1",
+    "1e999",
+    "\u0301",
+    "\U0001f5bc",
+    "9" * 400,
+]
+VALUES = [None, True, -1, 0, 2**70, 1e308, [], {}, [[]], [{}], {"id": 7}, *WORDS]
+
+
+def changed_xml(data: bytes, choose: random.Random) -> bytes:
+    root = etree.fromstring(data, etree.XMLParser(resolve_entities=False))
+    for _ in range(choose.randint(1, 3)):
+        every = [one for one in root.iter() if isinstance(one.tag, str)]
+        one, other = choose.choice(every), choose.choice(every)
+        parent = one.getparent()
+        match choose.randrange(6):
+            case 0 if parent is not None:
+                parent.remove(one)
+            case 1:
+                other.append(etree.fromstring(etree.tostring(one)))
+            case 2:
+                one.text = choose.choice([*WORDS, other.text])
+            case 3:
+                one.tag = other.tag
+            case 4 if one.attrib:
+                one.set(choose.choice(one.keys()), choose.choice(WORDS))
+            case _:
+                one.attrib.update(other.attrib)
+    return etree.tostring(root)
+
+
+def changed_json(data: bytes, choose: random.Random) -> bytes:
+    root = json.loads(data)
+    places: list[tuple[Any, Any]] = []
+    found = [root]
+    for one in found:
+        keys = list(one) if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else []
+        places += [(one, key) for key in keys]
+        found += [one[key] for key in keys]
+    if not places:
+        return json.dumps(choose.choice(VALUES)).encode()
+    for _ in range(choose.randint(1, 3)):
+        holder, key = choose.choice(places)
+        with suppress(KeyError, IndexError):
+            holder[key] = choose.choice([*VALUES, [holder[key]], {"items": holder[key]}])
+    return json.dumps(root).encode()
 
 
 def main() -> None:
@@ -113,7 +189,8 @@ def main() -> None:
     corpus = Path(tempfile.mkdtemp())
     for number, seed in enumerate(seeds):
         (corpus / str(number)).write_bytes(seed)
-    atheris.Setup([sys.argv[0], *sys.argv[2:], "-timeout=20", "-rss_limit_mb=2048", str(corpus)], one)
+    options = [*sys.argv[2:], "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={PLACE.parent}/", str(corpus)]
+    atheris.Setup([sys.argv[0], *options], one, custom_mutator=changed if sys.argv[1] != "image" else None)
     atheris.Fuzz()
 
 

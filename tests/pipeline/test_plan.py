@@ -34,6 +34,10 @@ def test_a_plan_is_what_dvc_would_do(twin: Project) -> None:
     assert follow >= {"register", "publish", "report"}
     assert "features@test_resnet" not in plan
 
+    file = twin.folder / "dvc.yaml"
+    file.write_text(file.read_text().replace("cmd: rijksnet probes '", "cmd: rijksnet probes  '"))
+    assert "changed command" in {why for name, why in planned(twin).items() if name.startswith("probes@")}
+
     text = twin.run("rijksnet", "plan")
     (row,) = re.findall(r"^\| fine_tuning × 2 \|.*$", text, re.MULTILINE)
     assert "?" not in row, "how many images there are is known, and how fast they train"

@@ -251,7 +251,10 @@ def _parts(address: str) -> tuple[str, str, str]:
     if found := IN_QUERY.search(address):
         middle = found[0] if "/" in found[0] else unquote(found[0])
         return address[: found.start()], middle, address[found.end() :].partition("#")[0]
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise RefusedError("cannot be asked", f"{address}: {error}") from error
     before = parts._replace(path="", query="", fragment="").geturl()
     return before, parts.path, f"?{parts.query}" if parts.query else ""
 

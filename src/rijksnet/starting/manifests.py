@@ -79,27 +79,34 @@ def row_of(address: str, manifest: Any) -> dict[str, str]:
     return row
 
 
-def _manifests(url: str, server: Server, depth: int, seen: frozenset[str] = frozenset()) -> Iterator[str]:
-    try:
-        document = get_json(server, url, MOST_MANIFEST_BYTES)
-    except (RefusedError, TransientError) as error:
-        raise HarvestError(f"{url} cannot be had: {error}") from error
-    if _is(document, "Manifest"):
-        yield url
-        return
-    for name in ("first", "next"):  # pages of a long collection
-        page = _get(document, name)
-        address = page if isinstance(page, str) else _get(page, "id") or _get(page, "@id")
-        if isinstance(address, str) and address not in seen:
-            yield from _manifests(address, server, depth, seen | {url, address})
-    for name in ("items", "manifests", "members", "collections"):
-        members = _get(document, name)
-        for one in members if isinstance(members, list) else []:
-            address = _get(one, "id") or _get(one, "@id")
-            if isinstance(address, str) and (_is(one, "Manifest") or name == "manifests"):
-                yield address
-            elif isinstance(address, str) and depth and (_is(one, "Collection") or name == "collections"):
-                yield from _manifests(address, server, depth - 1, seen | {url})
+def _manifests(url: str, server: Server, depth: int) -> Iterator[str]:
+    """Of a collection, page by page, and of those in it."""
+    page: str | None = url
+    seen = set[str]()
+    while page is not None:
+        seen.add(page)
+        try:
+            document = get_json(server, page, MOST_MANIFEST_BYTES)
+        except (RefusedError, TransientError) as error:
+            raise HarvestError(f"{page} cannot be had: {error}") from error
+        if _is(document, "Manifest"):
+            yield page
+            return
+        for name in ("items", "manifests", "members", "collections"):
+            members = _get(document, name)
+            for one in members if isinstance(members, list) else []:
+                address = _address(one)
+                if address and (_is(one, "Manifest") or name == "manifests"):
+                    yield address
+                elif address and depth and (_is(one, "Collection") or name == "collections"):
+                    yield from _manifests(address, server, depth - 1)
+        others = [_address(_get(document, name)) for name in ("next", "first")]
+        page = next((one for one in others if one and one not in seen), None)
+
+
+def _address(one: Any) -> str | None:
+    address = one if isinstance(one, str) else _get(one, "id") or _get(one, "@id")
+    return address if isinstance(address, str) else None
 
 
 def _is(document: Any, kind: str) -> bool:

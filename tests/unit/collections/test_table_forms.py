@@ -102,6 +102,11 @@ def test_an_encoding_that_python_does_not_know() -> None:
     assert TableCollection.model_validate({**asked, "encoding": "Windows-1252"}).encoding == "cp1252"
 
 
+def test_an_open_quote_in_the_header_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match=r"has a quote at line 1 that is not closed .* at line 1"):
+        rows(tmp_path / "t.csv", 'id,file,maker,f2,"bd')
+
+
 def test_a_bad_row_costs_one_row_and_an_open_quote_says_what_it_would_cost(tmp_path: Path) -> None:
     found = rows(tmp_path / "t.csv", 'id,file,maker\n1,a.jpg,"A"x\n2,b.jpg,B\n')
     assert isinstance(found[0], Reject)

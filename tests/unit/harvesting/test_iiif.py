@@ -178,6 +178,11 @@ def test_a_manifest_without_an_image_is_refused(document: Any) -> None:
         first_image(document)
 
 
+def test_an_address_that_is_none_is_named() -> None:
+    with pytest.raises(RefusedError, match=r"cannot be asked.*http://\[x: Invalid IPv6"):
+        first_image(of_version_3({"id": "http://[x"}))
+
+
 def test_a_collection_says_so() -> None:
     with pytest.raises(RefusedError, match="a collection of 2 manifests"):
         first_image({"type": "Collection", "items": [{"type": "Manifest"}, {"type": "Manifest"}]})

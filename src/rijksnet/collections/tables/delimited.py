@@ -79,7 +79,10 @@ def _cells(
     for _ in range(before):
         stream.readline()
     lines = csv.reader(stream, delimiter=delimiter, strict=True)
-    next(lines, None)
+    try:
+        next(lines, None)
+    except csv.Error as error:
+        raise _unclosed(table, before + 1, error, before + lines.line_num) from error
     while True:
         began = before + lines.line_num + 1
         try:
@@ -89,10 +92,7 @@ def _cells(
         except csv.Error as error:
             here = before + lines.line_num
             if here > began or "end of data" in str(error):
-                raise CollectionError(
-                    f"{table} has a quote at line {began} that is not closed as it should be: {error} at line {here}; "
-                    "what lies between would be lost. Close it, or double quotes that belong to the text"
-                ) from error
+                raise _unclosed(table, began, error, here) from error
             yield Reject("", "", Reason.MALFORMED, f"line {began}: {error}")
             continue
         if not cells:  # a blank line is nothing, not a malformed row
@@ -102,6 +102,13 @@ def _cells(
             yield Reject("", "", Reason.MALFORMED, detail)
         else:
             yield {field: "" if i is None or i >= len(cells) else cells[i].strip() for field, i in at.items()}
+
+
+def _unclosed(table: Path, began: int, error: csv.Error, here: int) -> CollectionError:
+    return CollectionError(
+        f"{table} has a quote at line {began} that is not closed as it should be: {error} at line {here}; "
+        "what lies between would be lost. Close it, or double quotes that belong to the text"
+    )
 
 
 def encoding_of(table: Path) -> str:
