@@ -72,21 +72,22 @@ def locator(images: Path) -> Callable[[str], tuple[str, Extent]]:
     bytes lie.
 
     A name that is no file's is looked for in Unicode's other form, with slashes for backslashes, and in whatever case,
-    if only one file can be meant. The function raises ImageRefusedError, which says what is nearly so. A tar's headers
-    are scanned once, here; it is never unpacked.
+    if only one file can be meant; and without what leads to a folder of the same name as `images`, as tables from
+    another place have it: `C:/export/photos/1.jpg` in a folder `photos`. The function raises ImageRefusedError, which
+    says what is nearly so. A tar's headers are scanned once, here; it is never unpacked.
 
     Raises:
         CollectionError: `images` is absent, or a file that is no plain, undamaged tar.
     """
     if images.is_dir():
-        return _Locator(partial(_find_in_folder, images), lambda: listing(images))
+        return _Locator(images.absolute().name, partial(_find_in_folder, images), lambda: listing(images))
     members = _scan_tar(images)
-    return _Locator(partial(_find_in_tar, images, members), lambda: members)
+    return _Locator(images.stem, partial(_find_in_tar, images, members), lambda: members)
 
 
 class _Locator:
-    def __init__(self, find: Callable[[str], Extent], names: Callable[[], Iterable[str]]) -> None:
-        self._find, self._names = find, names
+    def __init__(self, folder: str, find: Callable[[str], Extent], names: Callable[[], Iterable[str]]) -> None:
+        self._folder, self._find, self._names = _loosely(folder), find, names
 
     @cached_property
     def _written_alike(self) -> dict[str, list[str]]:
@@ -105,21 +106,35 @@ class _Locator:
         return found
 
     def __call__(self, name: str) -> tuple[str, Extent]:
-        plain = normal_name(name)
         try:
+            plain = normal_name(name)
             return plain, self._find(plain)
         except ImageRefusedError as refusal:
-            if refusal.reason != Reason.MISSING:
+            if refusal.reason not in (Reason.MISSING, Reason.OUTSIDE):
                 raise
-            written = self._written_alike.get(_loosely(name), [])
-            same = [one for one in written if _composed(one) == _composed(name)] or written
+            same = self._same(name) if refusal.reason == Reason.MISSING else []
+            same = same or self._same(self._inside(name))
             if len(same) == 1:
                 return same[0], self._find(same[0])
+            if refusal.reason == Reason.OUTSIDE:
+                raise
             near = same or self._called_alike.get(_stem(name), [])
             if not near:
                 raise
             hint = f"; there is {', '.join(map(repr, near[:NEAR]))}" + (" and more" if len(near) > NEAR else "")
             raise ImageRefusedError(refusal.reason, refusal.detail + hint) from None
+
+    def _same(self, name: str) -> list[str]:
+        written = self._written_alike.get(_loosely(name), []) if name else []
+        return [one for one in written if _composed(one) == _composed(name)] or written
+
+    def _inside(self, name: str) -> str:
+        """What follows a folder that is called as `images` is; empty where there is none, or `..` leads elsewhere."""
+        parts = _composed(name).split("/")
+        folders = [_loosely(part) for part in parts[:-1]]
+        if ".." in folders or self._folder not in folders:
+            return ""
+        return "/".join(parts[len(folders) - folders[::-1].index(self._folder) :])
 
 
 def _composed(name: str) -> str:

@@ -265,6 +265,31 @@ def test_a_name_that_only_looks_different_is_found(tmp_path: Path, asked: str, t
     assert read_image(*extent) == there.encode()
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "asked", ["Fotos/zaal/x.jpg", r"C:\export\fotos\zaal\x.jpg", "/home/me/Fotos/zaal/x.jpg", "fotos/fotos/zaal/X.jpg"]
+)
+def test_a_path_through_a_folder_of_that_name_is_found(tmp_path: Path, asked: str, packed: bool) -> None:
+    folder = files(tmp_path / "Fotos", "zaal/x.jpg", "other.jpg")
+    assert locator(as_tar(folder, tmp_path / "Fotos.tar") if packed else folder)(asked)[0] == "zaal/x.jpg"
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("photos/zaal/x.jpg", Reason.MISSING),
+        ("fotos/saal/x.jpg", Reason.MISSING),
+        ("/fotos/x.jpg", Reason.OUTSIDE),
+        ("../fotos/zaal/x.jpg", Reason.OUTSIDE),
+        ("fotos/", Reason.MISSING),
+    ],
+)
+def test_a_path_through_any_other_folder_is_not(tmp_path: Path, asked: str, reason: Reason) -> None:
+    with pytest.raises(ImageRefusedError) as refused:
+        locator(files(tmp_path / "fotos", "zaal/x.jpg"))(asked)
+    assert refused.value.reason == reason
+
+
 def test_two_files_that_differ_in_case_stay_two(tmp_path: Path) -> None:
     find = locator(files(tmp_path / "images", "a.jpg", "A.jpg"))
     assert [find(name)[0] for name in ("a.jpg", "A.jpg")] == ["a.jpg", "A.jpg"]
