@@ -194,6 +194,8 @@ def _train(
 ) -> None:
     train, validation = job.examples(protocol.TRAIN), job.examples(protocol.VALIDATION)
     losses, seed = state.validation_losses, job.key.seed
+    if state.history:  # DVC has taken the files away, and no epoch may be left
+        _write_histories(job, state)
     with progress(str(job.key), job.recipe.max_epochs) as report:
         pace = Pace(lambda note: report(len(state.history), note))
         epochs = fit_tasks(job.model, optimiser, train, validation, job.recipe, seed, computed, losses, job.sizes, pace)
@@ -206,14 +208,18 @@ def _train(
             state.history.append(epoch)
             if protocol.best_epoch(state.validation_losses) == len(state.history) - 1:
                 state.kept = {name: tensor.detach().clone() for name, tensor in job.model.state_dict().items()}
-            for task, its_history in zip(job.tasks, zip(*state.history, strict=True), strict=True):
-                write_history(task.at.history, its_history)
+            _write_histories(job, state)
             pad.save(job.model, optimiser, state)
             for follower in followers:
                 follower.epoch_ended()
             report(len(state.history), _note(epoch))
         if len(state.history) < job.recipe.max_epochs:
             report(job.recipe.max_epochs, f"stopped after {len(state.history)} epochs: {_note(state.history[-1])}")
+
+
+def _write_histories(job: Job, state: checkpoint.Progress) -> None:
+    for task, its_history in zip(job.tasks, zip(*state.history, strict=True), strict=True):
+        write_history(task.at.history, its_history)
 
 
 def _note(epoch: Sequence[Epoch]) -> str:

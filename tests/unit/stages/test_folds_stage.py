@@ -120,6 +120,8 @@ def test_an_interrupted_run_trains_no_fold_again(params: Params, monkeypatch: py
     assert len(trained) == 3 + FOLDS * 2 - 2  # the first fold's two epochs are not trained again
     again = read_predictions(RunFolder.of(TUNED).predictions, TEST)
     assert np.array_equal(again.probabilities, whole.probabilities)
+    told = [len(load_run(RunFolder.of(replace(TUNED, fold=fold)).root).history()) for fold in range(FOLDS)]
+    assert told == [2] * FOLDS, "what the first fold's epochs were is known still"
 
 
 def test_other_strategies_are_pooled_alike(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
