@@ -35,7 +35,6 @@ FORMATS = {
     "HEIF": ".heic",
 }
 
-
 #: Names in a hint.
 NEAR = 3
 
@@ -92,18 +91,12 @@ class _Locator:
     @cached_property
     def _written_alike(self) -> dict[str, list[str]]:
         """The names there are, by how they are written whatever their case and Unicode form."""
-        found: dict[str, list[str]] = {}
-        for name in self._names():
-            found.setdefault(_loosely(name), []).append(name)
-        return found
+        return _grouped(self._names(), _loosely)
 
     @cached_property
     def _called_alike(self) -> dict[str, list[str]]:
         """The same, by their last part without its ending."""
-        found: dict[str, list[str]] = {}
-        for name in self._names():
-            found.setdefault(_stem(name), []).append(name)
-        return found
+        return _grouped(self._names(), _stem)
 
     def __call__(self, name: str) -> tuple[str, Extent]:
         try:
@@ -135,6 +128,13 @@ class _Locator:
         if ".." in folders or self._folder not in folders:
             return ""
         return "/".join(parts[len(folders) - folders[::-1].index(self._folder) :])
+
+
+def _grouped(names: Iterable[str], by: Callable[[str], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(by(name), []).append(name)
+    return found
 
 
 def _composed(name: str) -> str:

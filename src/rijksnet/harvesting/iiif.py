@@ -101,9 +101,9 @@ def sizes(info: Any, side: int) -> list[str]:
     By width, from level 1 on, within what the server makes at most; a listed size, at level 0; the whole image. None is
     larger than `side` but where the server lists none between half of it and it.
     """
-    version_3 = "image/3" in str(_get(info, "@context"))
+    version_3 = "image/3" in str(member(info, "@context"))
     whole = ["max"] if version_3 else ["full", "max"]
-    width, height = _get(info, "width"), _get(info, "height")
+    width, height = member(info, "width"), member(info, "height")
     asked: list[str] = []
     if _is_size(width, height):
         scale = _largest_scale(info, width, height, side)
@@ -111,8 +111,10 @@ def sizes(info: Any, side: int) -> list[str]:
             asked += whole
         if _level(info) != 0 or scale >= 1:
             asked += _written(max(1, int(width * scale)), max(1, int(height * scale)), version_3)
-    entries = _get(info, "sizes")
-    listed = [(_get(entry, "width"), _get(entry, "height")) for entry in (entries if isinstance(entries, list) else [])]
+    entries = member(info, "sizes")
+    listed = [
+        (member(entry, "width"), member(entry, "height")) for entry in (entries if isinstance(entries, list) else [])
+    ]
     listed = [size for size in listed if _is_size(*size)]
     if listed:
         within = [size for size in listed if side / 2 <= max(size) <= side]
@@ -134,10 +136,10 @@ def _written(width: int, height: int, version_3: bool) -> list[str]:
 
 def _largest_scale(info: Any, width: int, height: int, side: int) -> float:
     """How much of its size an image may have, at most 1: `side`, and what the server makes at most."""
-    limits = [info, *(one for one in _listed(_get(info, "profile")) if isinstance(one, dict))]
+    limits = [info, *(one for one in _listed(member(info, "profile")) if isinstance(one, dict))]
     scale = min(1.0, side / max(width, height))
     for limit in limits:
-        most_width, most_height, most_area = (_get(limit, f"max{name}") for name in ("Width", "Height", "Area"))
+        most_width, most_height, most_area = (member(limit, f"max{name}") for name in ("Width", "Height", "Area"))
         if _is_size(most_width, 1):
             scale = min(scale, most_width / width, (most_height if _is_size(most_height, 1) else most_width) / height)
         elif _is_size(most_height, 1):
@@ -149,7 +151,7 @@ def _largest_scale(info: Any, width: int, height: int, side: int) -> float:
 
 def _level(info: Any) -> int | None:
     """The compliance level that an info.json names; None: none."""
-    found = re.search(r"level(\d)", " ".join(one for one in _listed(_get(info, "profile")) if isinstance(one, str)))
+    found = re.search(r"level(\d)", " ".join(one for one in _listed(member(info, "profile")) if isinstance(one, str)))
     return int(found[1]) if found else None
 
 
@@ -165,11 +167,11 @@ def first_image(manifest: Any) -> ImageSource:
     canvases = _canvases(manifest)
     for canvas in canvases:
         for annotation in _annotations(canvas):
-            for body in _bodies(_get(annotation, "resource") or _get(annotation, "body")):
+            for body in _bodies(member(annotation, "resource") or member(annotation, "body")):
                 if source := _source(body):
                     return source
-    if _get(manifest, "type") == "Collection" or str(_get(manifest, "@type")).endswith("Collection"):
-        members = _listed(_get(manifest, "items") or _get(manifest, "manifests") or _get(manifest, "members"))
+    if member(manifest, "type") == "Collection" or str(member(manifest, "@type")).endswith("Collection"):
+        members = _listed(member(manifest, "items") or member(manifest, "manifests") or member(manifest, "members"))
         raise RefusedError(
             "no image in the manifest", f"it is a collection of {len(members)} manifests: name the manifests themselves"
         )
@@ -177,15 +179,15 @@ def first_image(manifest: Any) -> ImageSource:
 
 
 def _canvases(manifest: Any) -> list[Any]:
-    sequences = _listed(_get(manifest, "sequences"))  # of Presentation API 2
-    of_sequences = [canvas for sequence in sequences for canvas in _listed(_get(sequence, "canvases"))]
-    return of_sequences or _listed(_get(manifest, "items"))
+    sequences = _listed(member(manifest, "sequences"))  # of Presentation API 2
+    of_sequences = [canvas for sequence in sequences for canvas in _listed(member(sequence, "canvases"))]
+    return of_sequences or _listed(member(manifest, "items"))
 
 
 def _annotations(canvas: Any) -> Iterator[Any]:
-    yield from _listed(_get(canvas, "images"))
-    for page in _listed(_get(canvas, "items")):
-        yield from _listed(_get(page, "items"))
+    yield from _listed(member(canvas, "images"))
+    for page in _listed(member(canvas, "items")):
+        yield from _listed(member(page, "items"))
 
 
 def _bodies(body: Any, depth: int = 0) -> Iterator[Any]:
@@ -193,8 +195,8 @@ def _bodies(body: Any, depth: int = 0) -> Iterator[Any]:
     if depth > MOST_NESTED:
         return
     for one in _listed(body):
-        kinds = {kind for kind in _listed(_get(one, "type") or _get(one, "@type")) if isinstance(kind, str)}
-        inner = [_get(one, name) for name in ("default", "items", "item", "source", "full")]
+        kinds = {kind for kind in _listed(member(one, "type") or member(one, "@type")) if isinstance(kind, str)}
+        inner = [member(one, name) for name in ("default", "items", "item", "source", "full")]
         if kinds & NO_IMAGES:
             continue
         if any(inner):
@@ -205,12 +207,12 @@ def _bodies(body: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _source(body: Any) -> ImageSource | None:
-    services = list(_services(_get(body, "service") or _get(body, "services")))
+    services = list(_services(member(body, "service") or member(body, "services")))
     made = [one for one in services if _makes_images(one)] or [one for one in services if not _says_what_it_is(one)]
     for service in made:
-        if address := _id(service):
+        if address := id_of(service):
             return ImageSource(address, True)
-    address = _id(body)
+    address = id_of(body)
     return ImageSource(address, is_request(address)) if address else None
 
 
@@ -218,7 +220,7 @@ def _services(value: Any, depth: int = 0) -> Iterator[Any]:
     """Services, and those that are services of a service."""
     for one in _listed(value) if depth <= MOST_NESTED else []:
         yield one
-        yield from _services(_get(one, "service"), depth + 1)
+        yield from _services(member(one, "service"), depth + 1)
 
 
 def _makes_images(service: Any) -> bool:
@@ -231,7 +233,7 @@ def _says_what_it_is(service: Any) -> bool:
 
 def _sayings(service: Any) -> list[str]:
     names = ("type", "@type", "profile", "@context")
-    return [said for name in names for said in _listed(_get(service, name)) if isinstance(said, str)]
+    return [said for name in names for said in _listed(member(service, name)) if isinstance(said, str)]
 
 
 def get_json(server: Server, url: str, most_bytes: int) -> Any:
@@ -283,10 +285,12 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _get(value: Any, key: str) -> Any:
+def member(value: Any, key: str) -> Any:
+    """What a IIIF document says under a key; None where it says nothing, or is no such document."""
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _id(value: Any) -> str:
-    found = value if isinstance(value, str) else _get(value, "id") or _get(value, "@id")
+def id_of(value: Any) -> str:
+    """The id of something in a IIIF document, or of what is named by its id alone; empty if there is none."""
+    found = value if isinstance(value, str) else member(value, "id") or member(value, "@id")
     return found if isinstance(found, str) else ""

@@ -14,13 +14,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from rijksnet.collection_params import NAME, PLAINLY, Columns, TableCollection
+from rijksnet.collections.cleaning.values import FIELDS
 from rijksnet.collections.images import ImageRefusedError, locator
+from rijksnet.collections.metadata.addresses import likely_kind
 from rijksnet.collections.tables.reader import TableReader, is_web_address
+from rijksnet.data.splits import COLUMN_OF
 from rijksnet.errors import CollectionError, ParamsError
 from rijksnet.paths import PARAMS
 from rijksnet.starting.asking import console
 from rijksnet.starting.guess import IMAGE_NAME, NAMES, propose
-from rijksnet.starting.outlook import FIELD_OF, outlook
+from rijksnet.starting.outlook import outlook
 from rijksnet.starting.peek import peek
 from rijksnet.starting.proposal import networks_for, parameters
 from rijksnet.starting.write import commented
@@ -44,9 +47,6 @@ SEPARATORS, OFTEN = ("|", "$", ";"), 0.05
 SHOWN, EXAMPLES = 6, 3
 
 CONTACT = "Your e-mail address (museums' servers see it)"
-
-#: Fields whose cells may hold several values.
-SEVERAL = ("creator", "type", "material")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def begin(wishes: Wishes, asker: Asker, home: Path = Path()) -> None:
     _show(found)
     challenges = list(wishes.recognise) or _challenges(found, asker)
     _require_that_it_works(found, challenges)
-    cleaning = {FIELD_OF[one]: ["nothing"] for one in challenges if found.challenges[one].words_for_nothing}
+    cleaning = {COLUMN_OF[one]: ["nothing"] for one in challenges if found.challenges[one].words_for_nothing}
     if cleaning:
         more["cleaning"] = cleaning
     name = wishes.name or _name(table)
@@ -231,7 +231,7 @@ def _separator(seen: Peeked, columns: Mapping[str, str]) -> str:
     """What separates several values of one cell."""
     counts = Counter[str]()
     total = 0
-    for what in SEVERAL:
+    for what in FIELDS:
         for value in seen.values(columns.get(what, "")):
             total += 1
             counts.update(sign for sign in SEPARATORS if sign in value)
@@ -262,13 +262,8 @@ def _collection(
 
 def _download(addresses: Sequence[str], wishes: Wishes, asker: Asker) -> dict[str, Any]:
     """How images are fetched: what their addresses are, most of them say."""
-
-    def mostly(*parts: str) -> bool:
-        return sum(any(part in address for part in parts) for address in addresses) > len(addresses) / 2
-
-    kind = "manifest" if mostly("manifest") else "iiif" if mostly("/full/", "info.json", "IIIF=") else "url"
     contact = wishes.contact or asker.text(CONTACT, "name@example.org", "--contact")
-    return {"kind": wishes.kind or kind, "contact": contact, "requests_per_s": 2.0}
+    return {"kind": wishes.kind or likely_kind(addresses), "contact": contact, "requests_per_s": 2.0}
 
 
 def _outlook(collection: Mapping[str, Any]) -> Outlook:
@@ -312,7 +307,7 @@ def _require_that_it_works(found: Outlook, challenges: Sequence[Challenge]) -> N
     if not challenges:
         raise ParamsError(
             "nothing can be recognised: no column of types, materials or makers has two classes with "
-            f"{found.folds if found.folds > 1 else 3} objects or more; name another by --column type=COLUMN, or bring "
+            f"{found.least} objects or more; name another by --column type=COLUMN, or bring "
             "more objects"
         )
     for challenge in challenges:

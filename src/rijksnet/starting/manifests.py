@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rijksnet.errors import HarvestError, ParamsError
 from rijksnet.files import replacing
 from rijksnet.harvesting.http import RefusedError, TransientError
-from rijksnet.harvesting.iiif import MOST_MANIFEST_BYTES, get_json
+from rijksnet.harvesting.iiif import MOST_MANIFEST_BYTES, get_json, id_of, member
 from rijksnet.progress import progress
 from rijksnet.starting.asking import console
 
@@ -67,10 +67,10 @@ def table_of_manifests(url: str, file: Path, server: Server) -> int:
 
 def row_of(address: str, manifest: Any) -> dict[str, str]:
     """What a manifest says of its object, Presentation API 2 or 3."""
-    row = {ADDRESS: address, LABEL: SEPARATOR.join(_texts(_get(manifest, "label")))}
-    metadata = _get(manifest, "metadata")
+    row = {ADDRESS: address, LABEL: SEPARATOR.join(_texts(member(manifest, "label")))}
+    metadata = member(manifest, "metadata")
     for entry in metadata if isinstance(metadata, list) else []:
-        name, values = " ".join(_texts(_get(entry, "label"))), _texts(_get(entry, "value"))
+        name, values = " ".join(_texts(member(entry, "label"))), _texts(member(entry, "value"))
         if name in (ADDRESS, LABEL):  # which the row has of its own
             name = f"{name} (metadata)"
         if name and values:
@@ -93,24 +93,19 @@ def _manifests(url: str, server: Server, depth: int) -> Iterator[str]:
             yield page
             return
         for name in ("items", "manifests", "members", "collections"):
-            members = _get(document, name)
+            members = member(document, name)
             for one in members if isinstance(members, list) else []:
-                address = _address(one)
+                address = id_of(one)
                 if address and (_is(one, "Manifest") or name == "manifests"):
                     yield address
                 elif address and depth and (_is(one, "Collection") or name == "collections"):
                     yield from _manifests(address, server, depth - 1)
-        others = [_address(_get(document, name)) for name in ("next", "first")]
+        others = [id_of(member(document, name)) for name in ("next", "first")]
         page = next((one for one in others if one and one not in seen), None)
 
 
-def _address(one: Any) -> str | None:
-    address = one if isinstance(one, str) else _get(one, "id") or _get(one, "@id")
-    return address if isinstance(address, str) else None
-
-
 def _is(document: Any, kind: str) -> bool:
-    return str(_get(document, "type") or _get(document, "@type")).endswith(kind)
+    return str(member(document, "type") or member(document, "@type")).endswith(kind)
 
 
 def _texts(value: Any) -> list[str]:
@@ -119,7 +114,7 @@ def _texts(value: Any) -> list[str]:
         plain = " ".join(re.sub(r"<[^>]*>", " ", value).split())
         return [plain] if plain else []
     if isinstance(value, list):
-        named = [one for one in value if str(_get(one, "@language") or "").startswith(LANGUAGES[0])]
+        named = [one for one in value if str(member(one, "@language") or "").startswith(LANGUAGES[0])]
         return [text for one in named or value for text in _texts(one)]
     if isinstance(value, dict):
         if "@value" in value:
@@ -127,7 +122,3 @@ def _texts(value: Any) -> list[str]:
         chosen = next((language for language in (*LANGUAGES, *value) if language in value), None)
         return [] if chosen is None else _texts(value[chosen])
     return [] if value is None else [str(value)]
-
-
-def _get(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None

@@ -12,15 +12,13 @@ from rijksnet.collections.build import sift
 from rijksnet.collections.cleaning import clean
 from rijksnet.collections.cleaning.nothing import says_nothing
 from rijksnet.collections.records import Record, Reject
+from rijksnet.data.splits import COLUMN_OF
 from rijksnet.protocol import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rijksnet.params import Challenge
-
-#: Which field of a record a challenge is asked of.
-FIELD_OF: dict[Challenge, str] = {"material": "material", "type": "type", "artist": "creator"}
 
 #: Below so many objects a tenth decides nothing: folds test each object once.
 SMALL = 5000
@@ -57,6 +55,11 @@ class Outlook:
     def folds(self) -> int:
         return FOLDS if self.objects < SMALL else 1
 
+    @property
+    def least(self) -> int:
+        """How many objects a class needs to be in every part."""
+        return self.folds if self.folds > 1 else 3
+
 
 def outlook(reader: Iterable[Record | Reject]) -> Outlook:
     """Read a collection as `rijksnet catalogue` does, and count.
@@ -71,15 +74,13 @@ def outlook(reader: Iterable[Record | Reject]) -> Outlook:
     for one in rejects:
         n, example = left_out.get(one.reason, (0, f"{one.object_id} {one.image}: {one.detail}".strip()))
         left_out[one.reason] = n + 1, example
-    labels = {one.object_id: {c: label_of(c, getattr(one, field)) for c, field in FIELD_OF.items()} for one in records}
-    folds = FOLDS if len(labels) < SMALL else 1
-    least = folds if folds > 1 else 3
-    challenges = {}
-    for challenge in FIELD_OF:
+    labels = {one.object_id: {c: label_of(c, getattr(one, field)) for c, field in COLUMN_OF.items()} for one in records}
+    found = Outlook(len(labels), len(records), left_out, {})
+    for challenge in COLUMN_OF:
         counts = Counter(label for of_object in labels.values() if (label := of_object[challenge]))
         nothing = [label for label in counts if says_nothing(label)]
         for label in nothing:
             del counts[label]
-        few = sum(n < least for n in counts.values())
-        challenges[challenge] = ChallengeOutlook(dict(counts.most_common()), few, bool(nothing))
-    return Outlook(len(labels), len(records), left_out, challenges)
+        few = sum(n < found.least for n in counts.values())
+        found.challenges[challenge] = ChallengeOutlook(dict(counts.most_common()), few, bool(nothing))
+    return found

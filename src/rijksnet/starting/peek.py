@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rijksnet.collections.tables import nested, workbook
-from rijksnet.collections.tables.delimited import AROUND, BEFORE_HEADER, DELIMITERS, GUESSES, encoding_of
+from rijksnet.collections.tables.delimited import BEFORE_HEADER, DELIMITERS, encoding_of, readings
 from rijksnet.collections.tables.kinds import kind_of
 from rijksnet.errors import CollectionError
 
@@ -66,7 +66,7 @@ def _csv(table: Path, choose: Callable[[str, dict[str, str]], str]) -> Peeked:
             for _ in stream:
                 pass
     except UnicodeError:
-        encoding = choose("Which of these reads rightly?", _readings(table, known))
+        encoding = choose("Which of these reads rightly?", readings(table, known)[2])
     with table.open(encoding=encoding or known, newline="") as stream:
         first = list(islice(stream, LOOKED_AT))
     delimiter, before, header, cells = _widest(first)
@@ -107,18 +107,6 @@ def _header_in(rows: Sequence[Sequence[str]]) -> int:
         if 2 * len(names) > widest and len(set(names)) == len(names):
             return i
     return 0
-
-
-def _readings(table: Path, encoding: str) -> dict[str, str]:
-    """How the place that is not in an encoding reads in others."""
-    data = table.read_bytes()
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError as error:
-        part = data[max(0, error.start - AROUND) : error.start + AROUND].replace(b"\r", b"\n")
-        line = max(part.split(b"\n"), key=len)
-        return {name: line.decode(name, "replace") for name in GUESSES}
-    return dict.fromkeys(GUESSES, "")
 
 
 def _workbook(table: Path, choose: Callable[[str, dict[str, str]], str]) -> Peeked:

@@ -12,7 +12,9 @@ from rich.markup import escape
 
 from rijksnet.collection_params import Politeness
 from rijksnet.collections.metadata import parse
+from rijksnet.collections.metadata.addresses import likely_kind
 from rijksnet.collections.metadata.fields import MetadataError
+from rijksnet.data.splits import COLUMN_OF
 from rijksnet.errors import HarvestError, ParamsError
 from rijksnet.harvesting.http import Server
 from rijksnet.harvesting.oai import OaiService
@@ -21,7 +23,7 @@ from rijksnet.protocol import label_of
 from rijksnet.starting.asking import console
 from rijksnet.starting.begin import CONTACT, EXAMPLES, SHOWN, begin, require_names
 from rijksnet.starting.manifests import ADDRESS, table_of_manifests
-from rijksnet.starting.outlook import FIELD_OF, SMALL, ChallengeOutlook, Outlook
+from rijksnet.starting.outlook import SMALL, ChallengeOutlook, Outlook
 from rijksnet.starting.proposal import networks_for, parameters
 from rijksnet.starting.write import commented
 
@@ -38,9 +40,6 @@ Format = Literal["dc", "edm", "lido"]
 
 #: How services name the formats that are read, by what is in their names; those that say most of an object first.
 FORMATS: tuple[tuple[str, Format], ...] = (("lido", "lido"), ("edm", "edm"), ("oai_dc", "dc"), ("dc", "dc"))
-
-#: How an address in a record is asked for, by what is in it.
-KINDS = (("manifest", "manifest"), ("info.json", "iiif"), ("/full/", "iiif"), ("iiif=", "iiif"))
 
 REQUESTS_PER_S = 2.0
 
@@ -158,13 +157,11 @@ def _set(service: OaiService, asker: Asker) -> str:
 
 
 def _likeliest(page: Page, form: Format) -> tuple[AddressKind, Sample]:
-    """What the records' addresses of images are: the first kind that half of them have."""
+    """What the records' addresses of images are: the first kind that most of them have."""
     kinds: tuple[AddressKind, ...] = ("manifest", "iiif")
     for kind in kinds:
         sample = _sample(page, form, kind)
-        marks = [mark for mark, its in KINDS if its == kind]
-        found = sum(any(mark in one.image.lower() for mark in marks) for one in sample.records)
-        if found and 2 * found >= len(sample.records):
+        if likely_kind([one.image for one in sample.records]) == kind:
             return kind, sample
     return "url", _sample(page, form, "url")
 
@@ -194,7 +191,7 @@ def _show(sample: Sample, form: Format) -> None:
 def _outlook(sample: Sample) -> Outlook:
     """As far as a sample tells: which classes there are, not which have enough objects."""
     challenges: dict[Challenge, ChallengeOutlook] = {}
-    for challenge, name in FIELD_OF.items():
+    for challenge, name in COLUMN_OF.items():
         values = [getattr(one, f"{name}s") for one in sample.records]
         counts = Counter(label for its in values if (label := label_of(challenge, its)))
         challenges[challenge] = ChallengeOutlook(dict(counts.most_common(SHOWN * 100)), 0, False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from rijksnet.collections.metadata.addresses import image_among
 from rijksnet.collections.metadata.elements import first, inventory_number, literals, local_name
 from rijksnet.collections.metadata.fields import DCMI_TYPES, Metadata, is_id
 
@@ -50,24 +50,3 @@ def _materials(formats: tuple[str, ...]) -> tuple[str, ...]:
 
 #: Where Dublin Core records name images, the likeliest first.
 _ADDRESSES = ("relation", "identifier", "source", "hasFormat", "isReferencedBy", "references", "hasPart", "hasVersion")
-
-#: What is in an address of each kind, in lower case: its path and query.
-_IMAGE_ENDS = re.compile(r"\.(?:jpe?g|png|tiff?|jp2|jpx|gif|webp|bmp|heic|avif)$")
-_KINDS: dict[AddressKind, tuple[re.Pattern[str], ...]] = {
-    "url": (_IMAGE_ENDS, re.compile(r"/full/")),
-    "iiif": (re.compile(r"/info\.json$|/full/|[?&]iiif="), re.compile(r"/iiif/(?!.*manifest)"), _IMAGE_ENDS),
-    "manifest": (re.compile(r"manifest"), re.compile(r"/iiif/|\.json$")),
-}
-
-
-def image_among(addresses: list[str], kind: AddressKind) -> str:
-    """The first address that looks like an image's, of that kind; empty if none does."""
-    for pattern in _KINDS[kind]:
-        for address in addresses:
-            try:
-                parts = urlsplit(address.lower())
-            except ValueError:
-                continue
-            if any(pattern.search(part) for part in (parts.path, f"?{parts.query}")):
-                return address
-    return ""

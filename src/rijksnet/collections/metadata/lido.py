@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rijksnet.collections.metadata.dublin_core import image_among
+from rijksnet.collections.metadata.addresses import image_among
 from rijksnet.collections.metadata.elements import attribute, first, in_one_language, local_name, text_of
 from rijksnet.collections.metadata.fields import DCMI_TYPES, Metadata, MetadataError, is_id
 

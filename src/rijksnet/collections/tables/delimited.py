@@ -130,20 +130,26 @@ def _unreadable(table: Path, encoding: str, error: UnicodeError) -> str:
     """That a table is not in an encoding, and how it reads in others: who knows the names in it sees which is right."""
     if not isinstance(error, UnicodeDecodeError):
         return f"{table} is not {encoding}: {error}"
+    data, start, read = readings(table, encoding)
+    line = data.count(b"\n", 0, start) + 1
+    shown: dict[str, list[str]] = {}
+    for name, text in read.items():
+        shown.setdefault(text, []).append(name)
+    said = "; ".join(f"{', '.join(names)}: {text!r}" for text, names in shown.items() if "\ufffd" not in text)
+    return (
+        f"{table} is not {encoding.removesuffix('-sig').upper()} (byte 0x{data[start]:02x} in line {line}). That place "
+        f"reads as {said}. Set `encoding` to the one that is right (Excel on Windows writes cp1252), or save the "
+        "table as “CSV UTF-8”"
+    )
+
+
+def readings(table: Path, encoding: str) -> tuple[bytes, int, dict[str, str]]:
+    """A table that is not in an encoding: its bytes, the place of the first that is not, and how GUESSES read that."""
     try:
         data, start = table.read_bytes(), 0
         data.decode(encoding)
     except UnicodeDecodeError as whole:
         start = whole.start
-    line = data.count(b"\n", 0, start) + 1
     part = data[max(0, start - AROUND) : start + AROUND].replace(b"\r", b"\n")
     said = part[part.rfind(b"\n", 0, min(start, AROUND)) + 1 :].split(b"\n")[0]
-    shown: dict[str, list[str]] = {}
-    for name in GUESSES:
-        shown.setdefault(said.decode(name, "replace"), []).append(name)
-    readings = "; ".join(f"{', '.join(names)}: {text!r}" for text, names in shown.items() if "\ufffd" not in text)
-    return (
-        f"{table} is not {encoding.removesuffix('-sig').upper()} (byte 0x{data[start]:02x} in line {line}). That place "
-        f"reads as {readings}. Set `encoding` to the one that is right (Excel on Windows writes cp1252), or save the "
-        "table as “CSV UTF-8”"
-    )
+    return data, start, {name: said.decode(name, "replace") for name in GUESSES}

@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from rijksnet.collections.cleaning.values import FIELDS
 from rijksnet.collections.records import Reason, Reject
 from rijksnet.collections.tables.columns import LISTED, named
 from rijksnet.errors import CollectionError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 UNIT = "\x1f"
 
 #: Fields that may have several values; of the others they are one text.
-SEVERAL = ("image", "creator", "type", "material")
+SEVERAL = ("image", *FIELDS)
 
 #: Halves of a character, which JSON can name and nothing can write.
 HALVES = re.compile("[\ud800-\udfff]")
