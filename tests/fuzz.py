@@ -11,6 +11,8 @@ import json
 import random
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -48,10 +50,53 @@ INFO = b'{"@context": "x/image/2", "width": 900, "height": 600, "profile": ["lev
 PAGE = b"""<?xml version="1.0"?><OAI-PMH><responseDate>2024-01-01T00:00:00Z</responseDate><ListRecords><record><header>
 <identifier>x</identifier><datestamp>2024</datestamp></header><metadata><dc/></metadata></record>
 <resumptionToken completeListSize="9">t</resumptionToken></ListRecords></OAI-PMH>"""
+XLSX = {
+    "_rels/.rels": """<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship
+ Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+ Target="xl/workbook.xml"/></Relationships>""",
+    "xl/workbook.xml": """<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>
+<sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>""",
+    "xl/_rels/workbook.xml.rels": """<Relationships
+ xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Target="worksheets/s.xml"
+ Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"/></Relationships>""",
+    "xl/sharedStrings.xml": """<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>id</t>
+</si><si><t>file</t></si><si><r><t>ki</t></r><r><t>nd</t></r></si></sst>""",
+    "xl/styles.xml": """<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs
+ count="2"><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>""",
+    "xl/worksheets/s.xml": """<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">
+<dimension ref="A1:C2"/><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c>
+<c r="C1" t="s"><v>2</v></c></row><row r="2"><c r="A2"><v>7</v></c><c r="B2" t="inlineStr"><is><t>a.jpg</t></is></c>
+<c r="C2" s="1"><v>43831.5</v></c><c r="D2" t="b"><v>1</v></c><c r="E2" t="e"><v>#N/A</v></c></row></sheetData>
+<mergeCells count="1"><mergeCell ref="C1:C2"/></mergeCells></worksheet>""",
+}
+ODS = {
+    "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+    "META-INF/manifest.xml": """<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">
+<manifest:file-entry manifest:full-path="/" manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/>
+</manifest:manifest>""",
+    "content.xml": """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">
+<office:body><office:spreadsheet><table:table table:name="S"><table:table-column table:number-columns-repeated="3"/>
+<table:table-row><table:table-cell office:value-type="string"><text:p>id</text:p></table:table-cell><table:table-cell
+ office:value-type="string"><text:p>file</text:p></table:table-cell><table:table-cell office:value-type="string">
+<text:p>kind</text:p></table:table-cell></table:table-row>
+<table:table-row table:number-rows-repeated="3"><table:table-cell
+ office:value-type="float" office:value="7"/><table:table-cell table:number-columns-repeated="2"/>
+</table:table-row></table:table></office:spreadsheet></office:body></office:document-content>""",
+}
 IMAGES = []
 for form in ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP", "JPEG2000", "PPM"):
     Image.new("RGB", (24, 16), "red").save(stream := BytesIO(), form)
     IMAGES.append(stream.getvalue())
+
+
+def zipped(members: dict[str, str | bytes]) -> bytes:
+    with zipfile.ZipFile(stream := BytesIO(), "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
 
 
 def table(data: bytes) -> None:
@@ -96,6 +141,7 @@ def page(data: bytes) -> None:
 
 READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
     "table": (table, [CSV, CSV.replace(b",", b";"), CSV.decode().encode("utf-16"), JSON]),
+    "workbook": (table, [zipped(XLSX), zipped(ODS)]),
     "dc": (lambda data: parse(data, "dc", "nl", "iiif"), [DC]),
     "edm": (lambda data: parse(data, "edm", "nl"), [EDM]),
     "lido": (lambda data: parse(data, "lido", "de", "url"), [LIDO]),
@@ -116,10 +162,22 @@ def changed(data: bytes, most: int, seed: int) -> bytes:
     new = None
     if choose.random() < 0.8:
         try:
-            new = changed_xml(data, choose) if data.lstrip()[:1] == b"<" else changed_json(data, choose)
-        except (ValueError, RecursionError, etree.LxmlError):
+            new = changed_tree(data, choose)
+        except (ValueError, etree.LxmlError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
             new = None
     return new if new and len(new) <= most else atheris.Mutate(data, most)
+
+
+def changed_tree(data: bytes, choose: random.Random) -> bytes:
+    if data[:2] != b"PK":
+        return changed_xml(data, choose) if data.lstrip()[:1] == b"<" else changed_json(data, choose)
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    documents = [name for name, content in members.items() if content.lstrip()[:1] == b"<"]
+    if not documents:
+        raise zipfile.BadZipFile
+    name = choose.choice(documents)
+    return zipped({**members, name: changed_xml(members[name], choose)})
 
 
 WORDS = [
@@ -136,6 +194,8 @@ WORDS = [
     "\u0301",
     "\U0001f5bc",
     "9" * 400,
+    "XFD1048576",
+    "1e5",
 ]
 VALUES = [None, True, -1, 0, 2**70, 1e308, [], {}, [[]], [{}], {"id": 7}, *WORDS]
 
@@ -189,7 +249,14 @@ def main() -> None:
     corpus = Path(tempfile.mkdtemp())
     for number, seed in enumerate(seeds):
         (corpus / str(number)).write_bytes(seed)
-    options = [*sys.argv[2:], "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={PLACE.parent}/", str(corpus)]
+    options = [
+        *sys.argv[2:],
+        "-timeout=20",
+        "-max_len=16384",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={PLACE.parent}/",
+        str(corpus),
+    ]
     atheris.Setup([sys.argv[0], *options], one, custom_mutator=changed if sys.argv[1] != "image" else None)
     atheris.Fuzz()
 

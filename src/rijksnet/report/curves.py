@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 #: As in the paper's Figures 2 and 3.
@@ -72,7 +73,12 @@ def paper_curves(reference: Path, collection: str, challenges: Sequence[str]) ->
 
 
 def validation_curves(curves: Sequence[Curve], title: str, paper: Sequence[Curve] = ()) -> bytes:
-    """Validation accuracy by epoch in the manner of the paper's Figures 2 and 3: a panel a challenge; PNG.
+    """As `validation_figure`; PNG."""
+    return png(validation_figure(curves, title, paper))
+
+
+def validation_figure(curves: Sequence[Curve], title: str, paper: Sequence[Curve] = ()) -> Figure:
+    """Validation accuracy by epoch in the manner of the paper's Figures 2 and 3: a panel a challenge.
 
     Dashed is fine tuning, dash-dotted off the shelf, solid orange from scratch; a colour is an architecture (of more
     than eight, colours repeat). Where runs start from θ̂ too, theirs are the thick lines.
@@ -110,7 +116,7 @@ def validation_curves(curves: Sequence[Curve], title: str, paper: Sequence[Curve
         labelcolor=INK,
     )
     headline(figure, title)
-    return png(figure)
+    return figure
 
 
 def _without_padding(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

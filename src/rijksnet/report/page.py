@@ -76,11 +76,11 @@ class FindingSection:
     grids: list[Grid]
 
 
-def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) -> str:
+def page(results: Results, supplement: Supplement, drawn: Mapping[str, bytes]) -> str:
     """The page; the same arguments give the same text.
 
     Args:
-        curves: PNG of the validation curves of `source` and `target`, of those that have any.
+        drawn: PNG of those of `text.FIGURES` that have anything to show.
     """
     params = results.params
     cards = _cards(results, supplement.published)
@@ -88,6 +88,8 @@ def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) 
     anchors = {str(card.run.key): card.anchor for card in cards}
     anchors |= {CollectionPaths(name).splits_summary.as_posix(): f"data-{name}" for name in collections}
     anchors |= {tables.GROUNDTRUTH: "ground-truth"}
+    uris = {file: html.data_uri(content, "image/png") for file, content in drawn.items()}
+    curves = (("source", text.SOURCE_CURVES), ("target", text.TARGET_CURVES))
     return html.render(
         TEMPLATE,
         title=text.headline(params),
@@ -118,7 +120,9 @@ def page(results: Results, supplement: Supplement, curves: Mapping[str, bytes]) 
         rule=_prose(RULE),
         errata=layout.errata_grid(supplement.errata),
         differences=layout.differences_grid(supplement.differences),
-        curves={part: html.data_uri(content, "image/png") for part, content in curves.items()},
+        accuracies=uris.get(text.ACCURACIES),
+        accuracies_explained=_prose(text.ACCURACIES_EXPLAINED),
+        curves={part: uris[file] for part, file in curves if file in uris},
         confused=[_confused(one) for one in supplement.confusions],
         statistics=measures.grids(supplement.statistics, results.runs),
         statistics_explained=_prose(measures.explained()),

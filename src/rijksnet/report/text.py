@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from rijksnet.statistics.claims import Verdict
     from rijksnet.statistics.seeds import SeedDifference, SeedSpread
 
-CURVES = {"source": "validation_curves_source.png", "target": "validation_curves_target.png"}
+ACCURACIES = "accuracies.png"
+SOURCE_CURVES, TARGET_CURVES = "validation_curves_source.png", "validation_curves_target.png"
+FIGURES = (ACCURACIES, SOURCE_CURVES, TARGET_CURVES)
+
+ACCURACIES_EXPLAINED = """\
+Hollow: off the shelf; filled: fine tuned; a diamond starts from θ̂. Bars are 95 % Wilson intervals; the dotted line is
+what always answering the most frequent training class scores."""
 
 CLAIMS_EXPLAINED = """\
 *holds*: better, with p < 0.05 (exact McNemar test, the same test objects for both runs) after Holm's correction over
@@ -123,6 +129,7 @@ def report_text(results: Results, supplement: Supplement) -> str:
         "`report.html`, which `dvc repro` writes beside this file, is the whole report as one page: "
         "what networks confuse and look at, all measures, the side experiments, and for every number its run.",
         *_claims_text(results.verdicts),
+        *_accuracies_text(results),
         *_seeds_text(supplement),
         *_tables_text(results),
         "## Scorecard",
@@ -245,11 +252,18 @@ def _measures_text(results: Results) -> list[str]:
     return [*_table_text(challenge.measures_grid(results.measures), "challenge.csv"), challenge.EXPLAINED]
 
 
+def _accuracies_text(results: Results) -> list[str]:
+    if not any(key in results.runs for key in (*source_keys(results.params), *target_keys(results.params))):
+        return []
+    return [f"![Test accuracies of Tables 2 and 3 with their intervals]({ACCURACIES})", ACCURACIES_EXPLAINED]
+
+
 def _curves_text(results: Results) -> list[str]:
-    texts = []
-    for part, keys in (("source", source_keys(results.params)), ("target", target_keys(results.params))):
+    texts, params = [], results.params
+    of = (("source", SOURCE_CURVES, source_keys(params)), ("target", TARGET_CURVES, target_keys(params)))
+    for part, file, keys in of:
         if any(key in results.runs for key in keys):
-            texts.append(f"![Validation accuracy by epoch on the {part}]({CURVES[part]})")
+            texts.append(f"![Validation accuracy by epoch on the {part}]({file})")
         elif keys:
             texts.append(f"On the {part}: not run.")
     return texts

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rijksnet.paths import REFERENCE
 from rijksnet.report import page, tables, text
+from rijksnet.report.accuracies import accuracies
 from rijksnet.report.contents import Results, Supplement, gather, gather_supplement
 from rijksnet.report.curves import Curve, paper_curves, validation_curves
 from rijksnet.report.layout import strategy_of
@@ -30,23 +31,23 @@ def write_report(params: Params, out: Path, reference: Path = REFERENCE) -> None
     """Write the report into folder `out`; the same runs and the same publication give the same bytes.
 
     README.md; report.html; table1–3.csv, class_scores.csv, claims.csv, scorecard.csv, statistics.csv, seeds.csv,
-    seed_differences.csv, side_experiments.csv; the validation curves; curves.csv and metrics.json for `dvc plots` and
-    `dvc metrics`.
+    seed_differences.csv, side_experiments.csv; accuracies.png and the validation curves; curves.csv and metrics.json
+    for `dvc plots` and `dvc metrics`.
 
     Raises:
         RunError: as `gather` and `gather_supplement`; nothing is written then.
     """
     results = gather(params, reference)
     supplement = gather_supplement(results, reference)
-    curves = _curves(results, reference)
-    html = page.page(results, supplement, curves)
+    figures = _figures(results, reference)
+    html = page.page(results, supplement, figures)
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in _frames(results, supplement).items():
-        figures = "%.2f" if name in ("table1", "table2", "table3", "challenge", "scorecard") else "%.4g"
-        frame.to_csv(out / f"{name}.csv", index=False, float_format=figures)
-    for part, file in text.CURVES.items():
-        if part in curves:
-            (out / file).write_bytes(curves[part])
+        digits = "%.2f" if name in ("table1", "table2", "table3", "challenge", "scorecard") else "%.4g"
+        frame.to_csv(out / f"{name}.csv", index=False, float_format=digits)
+    for file in text.FIGURES:
+        if file in figures:
+            (out / file).write_bytes(figures[file])
         else:
             (out / file).unlink(missing_ok=True)
     (out / "metrics.json").write_text(json.dumps(_metrics(results), indent=2) + "\n", encoding="utf-8")
@@ -85,18 +86,21 @@ def _frames(results: Results, supplement: Supplement) -> dict[str, pd.DataFrame]
     return frames
 
 
-def _curves(results: Results, reference: Path) -> dict[str, bytes]:
-    """The validation curves of source and target, of those that have any; PNG."""
+def _figures(results: Results, reference: Path) -> dict[str, bytes]:
+    """PNG by file name: the accuracies, and the validation curves of source and target, of those that have any."""
     params, figures = results.params, {}
+    in_tables = [results.runs[key] for key in (*source_keys(params), *target_keys(params)) if key in results.runs]
+    if in_tables:
+        figures[text.ACCURACIES] = accuracies(in_tables)
     of = (
-        ("source", params.source, tables.PAPER_SOURCE, source_keys(params)),
-        ("target", params.target, tables.PAPER_TARGET, target_keys(params)),
+        (text.SOURCE_CURVES, params.source, tables.PAPER_SOURCE, source_keys(params)),
+        (text.TARGET_CURVES, params.target, tables.PAPER_TARGET, target_keys(params)),
     )
-    for part, ours, counterpart, keys in of:
+    for file, ours, counterpart, keys in of:
         curves = [Curve(key, _accuracy(results.runs[key])) for key in keys if key in results.runs]
         theirs = paper_curves(reference, counterpart, ours.challenges) if params.paper_curves else []
         if curves:
-            figures[part] = validation_curves(curves, f"Validation accuracy, {ours.collection}", theirs)
+            figures[file] = validation_curves(curves, f"Validation accuracy, {ours.collection}", theirs)
     return figures
 
 

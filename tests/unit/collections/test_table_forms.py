@@ -7,6 +7,7 @@ import json
 import zipfile
 from datetime import date
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
@@ -119,8 +120,8 @@ def test_a_bad_row_costs_one_row_and_an_open_quote_says_what_it_would_cost(tmp_p
 # --- workbooks --------------------------------------------------------------------------------------------------------
 
 
-def xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
-    """A workbook as small as one can be."""
+def xlsx(path: Path, sheets: dict[str, list[list[Any]]], beyond: str = "") -> Path:
+    """A workbook as small as one can be; `beyond` is the place of one cell more, far from the others."""
     names = "".join(f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(sheets, 1))
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     relations = '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
@@ -143,6 +144,7 @@ def xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
                 f'<row r="{r}">{"".join(_cell(r, c, value) for c, value in enumerate(row))}</row>'
                 for r, row in enumerate(cells, 1)
             )
+            + (f'<row r="{beyond.lstrip(ascii_uppercase)}"><c r="{beyond}"><v>7</v></c></row>' if beyond else "")
             + "</sheetData></worksheet>"
         )
     with zipfile.ZipFile(path, "w") as archive:
@@ -178,6 +180,15 @@ def test_the_sheet_is_the_one_with_the_columns(tmp_path: Path) -> None:
     assert [told(row) for row in workbook.rows(both, COLUMNS, "2024")] == [("2", "b.jpg", "B")]
     with pytest.raises(CollectionError, match=r"`sheet` is '2025', but .* has \['2023', '2024'\]"):
         list(workbook.rows(both, COLUMNS, "2025"))
+
+
+def test_a_stray_cell_does_not_fill_the_memory(tmp_path: Path) -> None:
+    sheet: list[list[Any]] = [["id", "file", "maker"], ["1", "a.jpg", "A"]]
+    far_down = xlsx(tmp_path / "t.xlsx", {"objects": sheet}, beyond="C70000")
+    assert [told(row) for row in workbook.rows(far_down, COLUMNS, None)] == [("1", "a.jpg", "A"), ("", "", "7")]
+    corner = xlsx(tmp_path / "u.xlsx", {"objects": sheet}, beyond="XFD1048576")
+    with pytest.raises(CollectionError, match=r"s1\.xml\) reaches to row 1,048,576 and column 16,384: delete"):
+        list(workbook.rows(corner, COLUMNS, None))
 
 
 def test_a_workbook_without_the_columns_lists_those_it_has(tmp_path: Path) -> None:

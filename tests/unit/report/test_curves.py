@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from rijksnet.errors import RunError
@@ -28,19 +29,28 @@ def curve(challenge: str, architecture: str, strategy: str, initialisation: str,
     return curves.Curve(key, np.linspace(0.1, 0.9, epochs))
 
 
+def lines(shown: Sequence[curves.Curve], paper: Sequence[curves.Curve] = ()) -> list[Line2D]:
+    """Of the first panel, in the order in which they are drawn."""
+    return list(curves.validation_figure(shown, "one", paper).axes[0].lines)
+
+
 def test_curves_follow_the_papers_manner() -> None:
-    colours = {"resnet50": "#0072b2"}
-    shelf = curves._style(RunKey("c", "type", "resnet50", "off_the_shelf", "imagenet"), 5, colours)
-    tuned = curves._style(RunKey("c", "type", "resnet50", "fine_tuning", "rijksmuseum"), 5, colours)
-    scratch = curves._style(RunKey("c", "type", "resnet50", "scratch", "random"), 5, colours)
-    assert (shelf["linestyle"], tuned["linestyle"], scratch["linestyle"]) == ("-.", "--", "-")
-    assert shelf["color"] == tuned["color"] != scratch["color"] == curves.SCRATCH_COLOUR
-    assert shelf["linewidth"] < tuned["linewidth"]
+    shelf, tuned, scratch = lines(
+        [
+            curve("type", "resnet50", "off_the_shelf", "imagenet"),
+            curve("type", "resnet50", "fine_tuning", "rijksmuseum"),
+            curve("type", "resnet50", "scratch", "random"),
+        ]
+    )
+    assert (shelf.get_linestyle(), tuned.get_linestyle(), scratch.get_linestyle()) == ("-.", "--", "-")
+    assert shelf.get_color() == tuned.get_color() != scratch.get_color() == curves.SCRATCH_COLOUR
+    assert shelf.get_linewidth() < tuned.get_linewidth()
 
 
 def test_the_legend_names_only_what_is_drawn() -> None:
     def labels(shown: list[curves.Curve], paper: Sequence[curves.Curve] = ()) -> list[str]:
-        return [str(handle.get_label()) for handle in curves._legend(shown, {"resnet50": "#0072b2"}, paper)]
+        (legend,) = curves.validation_figure(shown, "one", paper).legends
+        return [text.get_text() for text in legend.get_texts()]
 
     shelf = curve("type", "resnet50", "off_the_shelf", "imagenet")
     assert labels([shelf]) == ["resnet50", "off the shelf"]
@@ -64,12 +74,12 @@ def test_the_papers_curves_are_a_layer_behind_ours_on_request() -> None:
     alone, with_both = (curves.validation_curves([ours], "one", paper) for paper in ([], [theirs, elsewhere]))
     assert curves.validation_curves([ours], "one", [elsewhere]) == alone  # a challenge that ours do not have
     assert (pixels_of(with_both) != pixels_of(alone)).any()
-    faint = curves._faint(theirs.key, 9, {})
-    known = curves._faint(ours.key, 4, {"resnet50": "#0072b2"})
-    unknown = curves._faint(ours.key, 4, {"vgg19": "#0072b2"})
-    assert (faint["linestyle"], known["linestyle"]) == ("-", "--")
-    assert (faint["color"], known["color"], unknown["color"]) == (curves.SCRATCH_COLOUR, "#0072b2", curves.THEIRS)
-    assert all(style["alpha"] < 1 and style["zorder"] < 2 for style in (faint, known, unknown))
+    known = curve("type", "resnet50", "off_the_shelf", "imagenet")
+    unknown = curve("type", "vgg19", "off_the_shelf", "imagenet")
+    *faint, drawn = lines([ours], [theirs, known, unknown])
+    assert [line.get_linestyle() for line in faint] == ["-", "-.", "-."]
+    assert [line.get_color() for line in faint] == [curves.SCRATCH_COLOUR, drawn.get_color(), curves.THEIRS]
+    assert all((line.get_alpha() or 1) < 1 and line.get_zorder() < drawn.get_zorder() for line in faint)
 
 
 def test_the_papers_curves_end_where_their_runs_stopped(reference: Path) -> None:
@@ -86,8 +96,12 @@ def test_the_papers_curves_end_where_their_runs_stopped(reference: Path) -> None
 
 
 @pytest.mark.parametrize(("values", "kept"), [([1, 2, 2, 2], 2), ([1, 1], 1), ([1], 1), ([2, 2, 1, 2, 2], 4)])
-def test_padding_is_what_repeats_the_last_value(values: list[float], kept: int) -> None:
-    assert curves._without_padding(np.array(values, float)).tolist() == values[:kept]
+def test_padding_is_what_repeats_the_last_value(tmp_path: Path, values: list[float], kept: int) -> None:
+    rows = [f"antwerp,type,vgg19,fine_tuning,imagenet,{epoch},{value}" for epoch, value in enumerate(values)]
+    columns = "collection,challenge,architecture,strategy,initialisation,epoch,validation_accuracy"
+    (tmp_path / "paper_curves.csv").write_text("\n".join([columns, *rows]))
+    (published,) = curves.paper_curves(tmp_path, "antwerp", ["type"])
+    assert published.accuracy.tolist() == values[:kept]
 
 
 def test_absent_curves_are_named(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_complete_report(whole: Path, params: Params) -> None:
     assert {path.name for path in out.iterdir()} == {
         "README.md",
         "report.html",
+        "accuracies.png",
         "claims.csv",
         "curves.csv",
         "metrics.json",
@@ -151,7 +152,8 @@ def test_missing_runs_appear_as_not_run(
 def test_a_report_of_nothing(params: Params, tmp_path: Path, reference: Path) -> None:
     out = tmp_path / "results"
     out.mkdir()
-    (out / "validation_curves_source.png").write_bytes(b"of runs that are gone")
+    for name in ("validation_curves_source.png", "accuracies.png"):
+        (out / name).write_bytes(b"of runs that are gone")
     write_report(params, out, reference)
     text = (out / "README.md").read_text(encoding="utf-8")
     assert "0 of 51 runs made; seed 0." in text

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from rijksnet.collections.records import Reason, Reject
 from rijksnet.collections.tables.columns import matching, positions
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rijksnet.collection_params import Columns
+
+#: Cells that a sheet may reach over, from its first row and column to its last: all are held, the empty ones too.
+MOST_CELLS = 2**27
 
 
 def rows(table: Path, columns: Columns, sheet: str | None) -> Iterator[dict[str, str] | Reject]:
@@ -48,10 +55,53 @@ def sheets_of(table: Path) -> dict[str, list[list[Any]]]:
     from python_calamine import CalamineError, load_workbook
 
     try:
+        _refuse_stray_cells(table)
         with load_workbook(table) as book:
             return {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
-    except (CalamineError, OSError, ValueError) as error:
+    except (CalamineError, BadZipFile, OSError, ValueError) as error:
         raise CollectionError(f"{table} cannot be read as a workbook: {error}; open it and save it anew") from None
+
+
+def _refuse_stray_cells(table: Path) -> None:
+    """One cell in the last row and column of a sheet would fill the memory.
+
+    Raises:
+        CollectionError: a sheet of Excel's .xlsx reaches over more than `MOST_CELLS`.
+    """
+    if not is_zipfile(table):
+        return
+    with ZipFile(table) as archive:
+        for member in archive.namelist():
+            if re.fullmatch(r"xl/worksheets/[^/]+\.xml", member):
+                try:
+                    with archive.open(member) as xml:
+                        column, row = _last(xml)
+                except (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
+                    continue  # what is wrong with it calamine says
+                if column * row > MOST_CELLS:
+                    raise CollectionError(
+                        f"a sheet of {table} ({member}) reaches to row {row:,} and column {column:,}: delete what "
+                        "stands far from the table, or copy the table into a new workbook"
+                    )
+
+
+def _last(sheet: IO[bytes]) -> tuple[int, int]:
+    """The last column and row that has a cell, from 1."""
+    columns, row, rest = {b"A"}, 1, b""
+    for chunk in iter(partial(sheet.read, 2**20), b""):
+        found = re.findall(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"', rest + chunk)
+        columns.update(letters for letters, _ in found)
+        row = max([row, *(int(number) for _, number in found[-1:])])
+        rest = chunk[-16:]
+    return max(_number(letters) for letters in columns), row
+
+
+def _number(letters: bytes) -> int:
+    """Of a column: A is 1, Z 26, AA 27."""
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
 
 
 def text_of(cell: Any) -> str:
