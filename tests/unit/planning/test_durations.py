@@ -46,3 +46,11 @@ def test_a_line_cut_off_is_left_out(project: Path) -> None:
     (project / durations.FILE).parent.mkdir()
     (project / durations.FILE).write_text("pixels@a,3.0\npixels@b,\nspl")
     assert durations.last() == {"pixels@a": 3.0}
+
+
+def test_the_memory_that_a_stage_held_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage("pixels@a", 0, monkeypatch)
+    assert 10 < durations.peaks()["pixels@a"] < 100_000  # MiB: Python alone takes more than 10
+    with durations.FILE.open("a") as file:
+        file.write("pixels@a,12.5\n")  # as lines were before
+    assert durations.peaks() == {"pixels@a": 0}

@@ -1,0 +1,75 @@
+"""A stage's command on a worker: in a process group of its own, its output in a file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rijksnet.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+GUARD = Path(__file__).with_name("guard.py")
+
+#: Seconds between two looks whether the command shall end.
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a worker runs: a line of dvc.yaml, as DVC would run it."""
+
+    stage: str
+    argv: tuple[str, ...]
+    folder: str  #: of the project: a path that all workers share
+    output: str  #: the file that takes what the command says
+    environment: Mapping[str, str] = field(default_factory=dict)  #: beside the worker's own
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended."""
+
+    status: int
+    seconds: float
+    host: str
+
+
+def carry_out(command: Command, stopped: Callable[[], bool]) -> Ended:
+    """Run the command until it ends, or is stopped.
+
+    Raises:
+        RunError: this worker does not see the project's folder.
+    """
+    if not Path(command.folder).is_dir():
+        raise RunError(
+            f"worker {socket.gethostname()} does not see {command.folder}: the project must lie on a file system that "
+            "all workers share, under the same path"
+        )
+    started = time.monotonic()
+    with Path(command.output).open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), *command.argv],
+            cwd=command.folder,
+            env={**os.environ, **command.environment},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdin is not None
+        while process.poll() is None:
+            try:
+                process.wait(LOOK_S)
+            except subprocess.TimeoutExpired:
+                if stopped():
+                    process.stdin.close()
+                    process.wait()
+        process.stdin.close()
+    return Ended(process.returncode, time.monotonic() - started, socket.gethostname())

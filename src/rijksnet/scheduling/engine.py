@@ -1,0 +1,142 @@
+"""The workers, which are Dask's: in this process for this machine, or wherever a scheduler has them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psutil
+
+from rijksnet.errors import RunError
+from rijksnet.scheduling.command import carry_out
+from rijksnet.scheduling.needs import Needs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distributed import Client
+
+    from rijksnet.scheduling.command import Command, Ended
+
+#: How Dask's workers say what they have: `dask worker ADDRESS --resources "cores=16 gpus=1 memory_mib=64000"`.
+RESOURCES = ("cores", "gpus", "memory_mib")
+
+#: Seconds to wait for a scheduler that does not answer.
+ANSWER_S = 20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Workers that run commands, and what they have.
+
+    `largest` is what the largest worker has: no stage can have more. `together` is what all have.
+    """
+
+    client: Client
+    stop_name: str
+    largest: Needs
+    together: Needs
+
+    def run(self, command: Command, needs: Needs) -> Ended:
+        """Run a command on a worker that has what it needs; on another one if that worker is lost meanwhile.
+
+        Raises:
+            RunError: the workers cannot be reached any more, or do not see the project.
+        """
+        from distributed import CancelledError
+        from distributed.scheduler import KilledWorker
+
+        resources = {name: getattr(needs, name) for name in RESOURCES if getattr(needs, name)}
+        task = self.client.submit(
+            _on_worker, command, self.stop_name, key=f"{command.stage}-{uuid4().hex}", resources=resources, pure=False
+        )
+        try:
+            ended: Ended = task.result()
+        except KilledWorker as error:
+            raise RunError(f"every worker that ran it was lost ({error}); is its memory enough?") from error
+        except CancelledError as error:
+            raise RunError("the scheduler is gone") from error
+        return ended
+
+    def stop(self) -> None:
+        """End all commands as Ctrl-C would."""
+        from distributed import Event
+
+        Event(self.stop_name, client=self.client).set()
+
+
+def _on_worker(command: Command, stop_name: str) -> Ended:
+    from distributed import Event
+
+    return carry_out(command, Event(stop_name).is_set)
+
+
+@contextmanager
+def here(jobs: int) -> Iterator[Engine]:
+    """This machine, for that many stages at a time."""
+    from distributed import Client, LocalCluster
+
+    has = machine()
+    cluster = LocalCluster(
+        n_workers=1,
+        threads_per_worker=jobs,
+        processes=False,  # commands are processes of their own
+        dashboard_address=None,
+        memory_limit=0,
+        resources={name: getattr(has, name) for name in RESOURCES},
+    )
+    with cluster, Client(cluster) as client:
+        yield Engine(client, f"stop-{uuid4().hex}", has, has)
+
+
+@contextmanager
+def at(address: str) -> Iterator[Engine]:
+    """The workers of the Dask scheduler at an address such as `tcp://10.0.0.1:8786`.
+
+    Raises:
+        RunError: none answers there, it has no workers, or one that does not say what it has.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=ANSWER_S)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`, and workers with "
+            f'`dask worker {address} --resources "cores=16"`'
+        ) from error
+    with client:
+        has = _has(client, address)
+        largest = max(has, key=lambda one: (one.gpus, one.cores))
+        yield Engine(client, f"stop-{uuid4().hex}", largest, sum(has[1:], has[0]))
+
+
+def _has(client: Client, address: str) -> list[Needs]:
+    """What each worker says that it has."""
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    if not workers:
+        raise RunError(f'the scheduler at {address} has no workers: `dask worker {address} --resources "cores=16"`')
+    silent = [name for name, worker in workers.items() if not worker["resources"].get("cores")]
+    if silent:
+        raise RunError(
+            f"of the workers at {address} {silent[:3]} do not say how many cores they have for stages: start them with "
+            '--resources "cores=16", and "cores=16 gpus=1" where there is a GPU'
+        )
+    memory = {
+        name: worker["resources"].get("memory_mib", worker["memory_limit"] / 2**20) for name, worker in workers.items()
+    }
+    return [
+        Needs(int(worker["resources"]["cores"]), int(worker["resources"].get("gpus", 0)), int(memory[name]))
+        for name, worker in workers.items()
+    ]
+
+
+def machine() -> Needs:
+    """What this machine has: cores that this process may use, NVIDIA's GPUs, memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    return Needs(cores, gpus, psutil.virtual_memory().total // 2**20)

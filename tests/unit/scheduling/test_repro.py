@@ -1,0 +1,343 @@
+"""Stages side by side, in small pipelines whose commands are shell scripts; DVC, Dask and the processes are real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from rijksnet.errors import RunError
+from rijksnet.params import Params
+from rijksnet.scheduling import engine
+from rijksnet.scheduling.engine import Engine
+from rijksnet.scheduling.needs import Needs
+from rijksnet.scheduling.output import last_lines, output_of
+from rijksnet.scheduling.repro import Outcome, Running, repro
+from stores import free_port, wait_for
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
+
+#: Stands in for the command: `rijksnet splits NAME` notes that it has started, does what does/NAME says, and writes.
+COMMAND = """#!/bin/sh
+echo $$ >> started/$2
+[ -f does/$2 ] && . does/$2
+mkdir -p out && cat in/$2 > out/$2
+"""
+
+WAIT_FOR = "for i in $(seq 100); do [ -f started/{} ] && break; sleep 0.1; done; [ -f started/{} ] || exit 3\n"
+
+
+@dataclass
+class Watched:
+    """A view that keeps what it is shown."""
+
+    started_stages: list[str] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def show(self, outcome: Outcome, stages: int, running: list[Running]) -> None:
+        self.outcome = outcome
+
+    def started(self, name: str) -> None:
+        self.started_stages.append(name)
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        pass
+
+
+class Small:
+    """A project of stages, each with the stages that it needs."""
+
+    def __init__(self, folder: Path, needs: dict[str, list[str]]) -> None:
+        self.folder = folder
+        for name in ("in", "started", "does", "bin"):
+            (folder / name).mkdir(parents=True)
+        (folder / "bin" / "rijksnet").write_text(COMMAND, encoding="utf-8")
+        (folder / "bin" / "rijksnet").chmod(0o755)
+        stages = {}
+        for name, before in needs.items():
+            (folder / "in" / name).write_text(f"{name}\n", encoding="utf-8")
+            deps = [f"in/{name}", *(f"out/{one}" for one in before)]
+            stages[name] = {"cmd": f"rijksnet splits {name}", "deps": deps, "outs": [f"out/{name}"]}
+        with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
+            YAML().dump({"stages": stages}, file)
+        for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"], ["git", "add", "dvc.yaml", "in"]):
+            subprocess.run(command, cwd=folder, check=True, env=self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = [str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+        return {**os.environ, "PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "1"}
+
+    def does(self, name: str, script: str) -> None:
+        (self.folder / "does" / name).write_text(script, encoding="utf-8")
+
+    def change(self, name: str) -> None:
+        with (self.folder / "in" / name).open("a", encoding="utf-8") as file:
+            file.write("changed\n")
+
+    def status(self) -> str:
+        done = subprocess.run(
+            ["dvc", "status"], cwd=self.folder, env=self.environment, text=True, capture_output=True, check=True
+        )
+        return done.stdout.strip()
+
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text(encoding="utf-8")
+
+    def processes(self, name: str) -> list[int]:
+        """Of a stage's command, each time that it started."""
+        file = self.folder / "started" / name
+        return [int(line) for line in file.read_text().split()] if file.is_file() else []
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Small]:
+    def made(**needs: list[str]) -> Small:
+        project = Small(tmp_path / "project", needs)
+        monkeypatch.chdir(project.folder)
+        monkeypatch.setenv("PATH", project.environment["PATH"])
+        return project
+
+    return made
+
+
+@pytest.fixture
+def run(params: Params) -> Callable[..., Watched]:
+    def carried_out(*targets: str, jobs: int = 3, workers: Engine | None = None) -> Watched:
+        watched = Watched()
+        if workers is not None:
+            repro(params, targets, workers, jobs, watched)
+            return watched
+        with engine.here(jobs) as local:
+            repro(params, targets, local, jobs, watched)
+        return watched
+
+    return carried_out
+
+
+@pytest.fixture(autouse=True)
+def _three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "machine", lambda: Needs(3, 0, 10_000))
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_stages_that_do_not_need_each_other_run_side_by_side(
+    small: Callable[..., Small], run: Callable[..., Watched]
+) -> None:
+    project = small(a=[], b=[], c=["a", "b"])
+    project.does("a", WAIT_FOR.format("b", "b"))
+    project.does("b", WAIT_FOR.format("a", "a"))
+    watched = run()
+    assert set(watched.outcome.ran) == {"a", "b", "c"}
+    assert watched.started_stages[2] == "c"
+    assert project.status() == "Data and pipelines are up to date."
+
+
+def test_dvc_lock_and_cache_are_those_of_dvc_repro(
+    small: Callable[..., Small], run: Callable[..., Watched], tmp_path: Path
+) -> None:
+    project = small(a=[], b=[], c=["a", "b"], d=["c"])
+    shutil.copytree(project.folder, tmp_path / "other", symlinks=True)
+    subprocess.run(["dvc", "repro", "--quiet"], cwd=tmp_path / "other", env=project.environment, check=True)
+    run()
+    other = tmp_path / "other"
+    assert sorted(project.lock().splitlines()) == sorted((other / "dvc.lock").read_text().splitlines())
+    cached, theirs = (
+        {path.relative_to(folder).as_posix() for path in (folder / ".dvc" / "cache").rglob("*") if path.is_file()}
+        for folder in (project.folder, other)
+    )
+    assert cached == theirs  # the run cache too
+
+
+def test_what_has_not_changed_does_not_run_and_the_run_cache_counts(
+    small: Callable[..., Small], run: Callable[..., Watched]
+) -> None:
+    project = small(a=[], b=["a"], c=[])
+    run()
+    assert set(run().outcome.unchanged) == {"a", "b", "c"}
+    project.change("b")
+    assert set(run().outcome.ran) == {"b"}
+    (project.folder / "in" / "b").write_text("b\n", encoding="utf-8")
+    run()
+    assert len(project.processes("b")) == 2  # what it wrote first is in the run cache
+    assert (project.folder / "out" / "b").read_text() == "b\n"
+
+
+def test_targets_bring_what_they_need(small: Callable[..., Small], run: Callable[..., Watched]) -> None:
+    small(a=[], b=["a"], c=[])
+    assert set(run("b").outcome.ran) == {"a", "b"}
+    with pytest.raises(RunError, match="nowhere"):
+        run("nowhere")
+
+
+def test_a_failure_keeps_back_only_what_needs_it(small: Callable[..., Small], run: Callable[..., Watched]) -> None:
+    project = small(a=[], b=["a"], c=["b"], d=[], e=["d"])
+    project.does("a", "echo the disk is full; exit 7\n")
+    with pytest.raises(RunError) as caught:
+        run(jobs=1)
+    told = str(caught.value)
+    assert "1 of 5 stages failed" in told
+    assert "a: exit status 7 on " in told
+    assert "not run, for they need them: b, c" in told
+    assert last_lines(output_of("a"), 3) == ["the disk is full"]
+    assert (project.folder / "out" / "e").is_file()
+    project.does("a", "")
+    assert set(run().outcome.ran) == {"a", "b", "c"}
+
+
+def test_an_output_that_is_missing_fails_its_stage_alone(
+    small: Callable[..., Small], run: Callable[..., Watched]
+) -> None:
+    project = small(a=[], b=[])
+    project.does("a", "exit 0\n")
+    with pytest.raises(RunError, match=r"a: .*out.a.* does not exist"):
+        run()
+    assert (project.folder / "out" / "b").is_file()
+
+
+@pytest.fixture
+def cli(small: Callable[..., Small], reference: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """`rijksnet repro` as a process of its own, in the project that was made last."""
+
+    def started(project: Small) -> subprocess.Popen[bytes]:
+        shutil.copyfile(reference.parent / "params.yaml", project.folder / "params.yaml")
+        script = "from rijksnet.cli import main; main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", script, "repro", "--jobs", "2"],
+            cwd=project.folder,
+            env=project.environment,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    return started
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
+    small: Callable[..., Small],
+    cli: Callable[[Small], subprocess.Popen[bytes]],
+    run: Callable[..., Watched],
+    sign: signal.Signals,
+) -> None:
+    project = small(a=[], b=["a"])
+    project.does("b", "sleep 600\n")
+    process = cli(project)
+    wait_for(lambda: project.processes("b") != [])
+    process.send_signal(sign)
+    _, said = process.communicate(timeout=60)
+    (child,) = project.processes("b")
+    wait_for(lambda: not alive(child))
+    assert process.returncode == (130 if sign == signal.SIGINT else -signal.SIGKILL), said.decode()
+    project.does("b", "")
+    assert set(run().outcome.ran) == {"b"}
+
+
+# --- workers of a scheduler -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """A Dask scheduler and workers as people start them, on the loopback interface."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        )
+        processes.append(process)
+        return process
+
+    def started(*resources: str) -> Cluster:
+        address = f"tcp://127.0.0.1:{free_port()}"
+        port = address.rpartition(":")[2]
+        start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+        workers = [
+            start("worker", address, "--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--resources", one)
+            for one in resources
+        ]
+        return Cluster(address, workers)
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def workers_at(address: str, number: int) -> None:
+    from distributed import Client
+
+    with Client(address, timeout=30) as client:
+        client.wait_for_workers(number, timeout=30)
+
+
+def test_a_stage_whose_worker_is_lost_runs_again_on_another(
+    small: Callable[..., Small], run: Callable[..., Watched], cluster: Callable[..., Cluster]
+) -> None:
+    project = small(a=[], b=["a"])
+    project.does("a", "[ $(wc -l < started/a) -gt 1 ] || sleep 600\n")
+    found = cluster("cores=1", "cores=1")
+    workers_at(found.address, 2)
+
+    def lose_it() -> None:
+        wait_for(lambda: project.processes("a") != [])
+        for worker in found.workers:
+            if any(child == project.processes("a")[0] for child in descendants(worker.pid)):
+                worker.kill()
+
+    from threading import Thread
+
+    thread = Thread(target=lose_it)
+    thread.start()
+    with engine.at(found.address) as workers:
+        assert workers.together.cores == 2
+        watched = run(workers=workers)
+    thread.join()
+    assert set(watched.outcome.ran) == {"a", "b"}
+    first, second = project.processes("a")
+    assert first != second
+    wait_for(lambda: not alive(first))
+    assert project.status() == "Data and pipelines are up to date."
+
+
+def descendants(process: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(process).children(recursive=True)]
+
+
+def test_workers_that_do_not_say_what_they_have_are_told(cluster: Callable[..., Cluster]) -> None:
+    found = cluster("memory_mib=100")
+    workers_at(found.address, 1)
+    with pytest.raises(RunError, match=r"do not say how many cores.*--resources"), engine.at(found.address):
+        pass
+
+
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "ANSWER_S", 1)
+    with (
+        pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+        engine.at("tcp://127.0.0.1:9"),
+    ):
+        pass
