@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 #: How Dask's workers say what they have: `dask worker ADDRESS --resources "cores=16 gpus=1 memory_mib=64000"`.
 RESOURCES = ("cores", "gpus", "memory_mib")
 
+#: Where NVIDIA's driver lists its GPUs, and the variable that says which of them a process sees.
+NVIDIA, VISIBLE = Path("/proc/driver/nvidia/gpus"), "CUDA_VISIBLE_DEVICES"
+
 #: Seconds to wait for a scheduler that does not answer.
 ANSWER_S = 20
 
@@ -33,13 +37,15 @@ ANSWER_S = 20
 class Engine:
     """Workers that run commands, and what they have.
 
-    `largest` is what the largest worker has: no stage can have more. `together` is what all have.
+    `largest` is what the largest worker has: no stage can have more. `together` is what all have. `gpus` are the
+    numbers of this machine's that are free; elsewhere each worker sees its own.
     """
 
     client: Client
     stop_name: str
     largest: Needs
     together: Needs
+    gpus: SimpleQueue[str] | None = None
 
     def run(self, command: Command, needs: Needs) -> Ended:
         """Run a command on a worker that has what it needs; on another one if that worker is lost meanwhile.
@@ -51,16 +57,27 @@ class Engine:
         from distributed.scheduler import KilledWorker
 
         resources = {name: getattr(needs, name) for name in RESOURCES if getattr(needs, name)}
-        task = self.client.submit(
-            _on_worker, command, self.stop_name, key=f"{command.stage}-{uuid4().hex}", resources=resources, pure=False
-        )
+        key = f"{command.stage}-{uuid4().hex}"
         try:
-            ended: Ended = task.result()
+            with self._own_gpu(command, needs) as its:
+                task = self.client.submit(_on_worker, its, self.stop_name, key=key, resources=resources, pure=False)
+                ended: Ended = task.result()
         except KilledWorker as error:
             raise RunError(f"every worker that ran it was lost ({error}); is its memory enough?") from error
         except CancelledError as error:
             raise RunError("the scheduler is gone") from error
         return ended
+
+    @contextmanager
+    def _own_gpu(self, command: Command, needs: Needs) -> Iterator[Command]:
+        if self.gpus is None or not needs.gpus:
+            yield command
+            return
+        number = self.gpus.get()
+        try:
+            yield replace(command, environment={**command.environment, VISIBLE: number})
+        finally:
+            self.gpus.put(number)
 
     def stop(self) -> None:
         """End all commands as Ctrl-C would."""
@@ -80,7 +97,9 @@ def here(jobs: int) -> Iterator[Engine]:
     """This machine, for that many stages at a time."""
     from distributed import Client, LocalCluster
 
-    has = machine()
+    has, numbers = machine(), SimpleQueue[str]()
+    for number in _gpus():
+        numbers.put(number)
     cluster = LocalCluster(
         n_workers=1,
         threads_per_worker=jobs,
@@ -90,7 +109,7 @@ def here(jobs: int) -> Iterator[Engine]:
         resources={name: getattr(has, name) for name in RESOURCES},
     )
     with cluster, Client(cluster) as client:
-        yield Engine(client, f"stop-{uuid4().hex}", has, has)
+        yield Engine(client, f"stop-{uuid4().hex}", has, has, numbers)
 
 
 @contextmanager
@@ -138,5 +157,11 @@ def _has(client: Client, address: str) -> list[Needs]:
 def machine() -> Needs:
     """What this machine has: cores that this process may use, NVIDIA's GPUs, memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return Needs(cores, gpus, psutil.virtual_memory().total // 2**20)
+    return Needs(cores, len(_gpus()), psutil.virtual_memory().total // 2**20)
+
+
+def _gpus() -> list[str]:
+    """The numbers of NVIDIA's GPUs that this process may use."""
+    if VISIBLE in os.environ:
+        return [number.strip() for number in os.environ[VISIBLE].split(",") if number.strip()]
+    return [str(number) for number, _ in enumerate(NVIDIA.glob("*"))]

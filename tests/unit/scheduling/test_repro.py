@@ -210,6 +210,19 @@ def test_an_output_that_is_missing_fails_its_stage_alone(
     assert (project.folder / "out" / "b").is_file()
 
 
+def test_each_training_on_a_gpu_has_one_to_itself(
+    small: Callable[..., Small], run: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = small(a=[], b=[], c=[])
+    (project.folder / "dvc.yaml").write_text((project.folder / "dvc.yaml").read_text().replace("splits", "scratch"))
+    for name, other in (("a", "b"), ("b", "a")):
+        project.does(name, f"echo $CUDA_VISIBLE_DEVICES > seen-{name}; {WAIT_FOR.format(other, other)}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr(engine, "machine", lambda: Needs(8, 2, 10_000))
+    run(jobs=8)
+    assert {(project.folder / f"seen-{name}").read_text() for name in "ab"} == {"3\n", "5\n"}
+
+
 @pytest.fixture
 def cli(small: Callable[..., Small], reference: Path) -> Callable[..., subprocess.Popen[bytes]]:
     """`rijksnet repro` as a process of its own, in the project that was made last."""
