@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
+from rijksnet.cluster_params import Cluster
 from rijksnet.collection_params import Architecture, Collection, Frozen, Name
 from rijksnet.errors import ParamsError
 from rijksnet.exploration_params import Exploration, Recipes
@@ -191,6 +192,7 @@ class Params(Frozen):
     exploration: Exploration = Field(description="studies of what the paper fixed: `rijksnet explore`")
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
+    cluster: Cluster | None = Field(default=None, description="a batch system that `rijksnet repro` may use")
 
     @model_validator(mode="after")
     def _collections_exist(self) -> Params:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from rijksnet.cli.app import RESULTS, app, params
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rijksnet.params import Params
+    from rijksnet.scheduling.engine import Engine
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -15,7 +21,9 @@ def repro(
     jobs: Annotated[
         int, typer.Option(help="stages side by side; 0: as many as there are cores", show_default=False, min=0)
     ] = 0,
-    scheduler: Annotated[str, typer.Option(help="a Dask scheduler's address; none: this machine")] = "",
+    scheduler: Annotated[
+        str, typer.Option(help="a Dask scheduler's address, or slurm, pbs, … as params.yaml's `cluster`; none: here")
+    ] = "",
 ) -> None:
     """Do what `dvc repro` does, with stages side by side where neither needs the other.
 
@@ -25,11 +33,26 @@ def repro(
     What a stage says goes into `.checkpoints/output/`. A stage that fails keeps back only what needs it. Ctrl-C ends
     all; the same command goes on.
     """
-    from rijksnet.scheduling import engine
     from rijksnet.scheduling.repro import repro as reproduce
     from rijksnet.scheduling.view import view
 
     chosen = params()
-    jobs = jobs or engine.machine().cores
-    with engine.at(scheduler) if scheduler else engine.here(jobs) as workers, view() as shown:
-        reproduce(chosen, targets or [], workers, jobs, shown)
+    with _engine(chosen, scheduler, jobs) as workers, view() as shown:
+        reproduce(chosen, targets or [], workers, jobs or workers.together.cores, shown)
+
+
+def _engine(chosen: Params, scheduler: str, jobs: int) -> AbstractContextManager[Engine]:
+    from rijksnet.cluster_params import System
+    from rijksnet.errors import ParamsError
+    from rijksnet.scheduling import engine
+
+    if not scheduler:
+        return engine.here(jobs or engine.machine().cores)
+    if scheduler not in get_args(System):
+        return engine.at(scheduler)
+    if chosen.cluster is None or chosen.cluster.system != scheduler:
+        has = "no `cluster`" if chosen.cluster is None else f"a `cluster` of system {chosen.cluster.system!r}"
+        raise ParamsError(
+            f"params.yaml has {has}, which must say what {scheduler} is asked for: see docs/parameters.md"
+        )
+    return engine.of(chosen.cluster)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,12 +15,14 @@ import psutil
 from rijksnet.errors import RunError
 from rijksnet.scheduling.command import carry_out
 from rijksnet.scheduling.needs import Needs
+from rijksnet.scheduling.output import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from distributed import Client
 
+    from rijksnet.cluster_params import Cluster
     from rijksnet.scheduling.command import Command, Ended
 
 #: How Dask's workers say what they have: `dask worker ADDRESS --resources "cores=16 gpus=1 memory_mib=64000"`.
@@ -132,6 +134,69 @@ def at(address: str) -> Iterator[Engine]:
         has = _has(client, address)
         largest = max(has, key=lambda one: (one.gpus, one.cores))
         yield Engine(client, f"stop-{uuid4().hex}", largest, sum(has[1:], has[0]))
+
+
+@contextmanager
+def of(cluster: Cluster) -> Iterator[Engine]:
+    """Workers that a batch system starts as its jobs; what they say to the scheduler is encrypted.
+
+    Raises:
+        RunError: the batch system's commands are not here, or refuse.
+    """
+    from distributed import Client
+
+    has = Needs(cluster.cores, cluster.gpus, int(1000 * cluster.memory_gb / 1.048576))
+    jobs = _submitted(cluster, has)
+    try:
+        with Client(jobs) as client:
+            jobs.adapt(minimum_jobs=cluster.jobs, maximum_jobs=cluster.jobs)  # one that ends too soon is replaced
+            yield Engine(client, f"stop-{uuid4().hex}", has, sum([has] * (cluster.jobs - 1), has))
+    finally:
+        jobs.close()
+
+
+def _submitted(cluster: Cluster, has: Needs) -> Any:
+    """Dask's view of the batch system, which has taken the jobs."""
+    import dask_jobqueue
+
+    names = {"slurm": "SLURM", "pbs": "PBS", "sge": "SGE", "lsf": "LSF", "oar": "OAR", "htcondor": "HTCondor"}
+    own: dict[str, Any] = {"queue": cluster.queue, "walltime": cluster.walltime}
+    own["account" if cluster.system in ("slurm", "pbs") else "project"] = cluster.account
+    if cluster.system == "oar":
+        own["memory_per_core_property_name"] = "not_applicable"  # memory is asked for by a directive, if at all
+    if cluster.system == "htcondor":
+        own = {"disk": "1 GB"}
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    jobs = getattr(dask_jobqueue, f"{names[cluster.system]}Cluster")(
+        cores=cluster.cores,
+        processes=1,
+        memory=f"{cluster.memory_gb} GB",
+        interface=cluster.interface,
+        protocol="tls",
+        security=True,
+        shared_temp_directory=str(OUTPUT.absolute()),
+        log_directory=str(OUTPUT.absolute()),
+        dashboard_address=None,
+        job_extra_directives=cluster.directives,
+        job_script_prologue=cluster.prologue,
+        worker_extra_args=["--resources", ",".join(f"{name}={getattr(has, name)}" for name in RESOURCES)],
+        **own,
+    )
+
+    async def taken() -> None:
+        jobs.scale(jobs=cluster.jobs)
+        await jobs._correct_state()  # what `scale` itself calls, without telling what came of it
+
+    try:
+        jobs.sync(taken)
+    except (OSError, RuntimeError, ValueError) as error:
+        with suppress(AssertionError):  # Dask's, of jobs that were never taken
+            jobs.close()
+        why = " ".join(str(error).split())
+        raise RunError(
+            f"{cluster.system} does not take the jobs that `cluster` in params.yaml asks for: {why}"
+        ) from error
+    return jobs
 
 
 def _has(client: Client, address: str) -> list[Needs]:

@@ -12,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rijksnet.progress import clock
-from rijksnet.scheduling.output import LAST_LINES, last_lines, output_of
+from rijksnet.scheduling.output import LAST_LINES, OUTPUT, last_lines, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rijksnet.scheduling.repro import Outcome, Running
+
+
+#: What is said of a stage that no worker has begun; in a file once, after so many seconds.
+WAITS, LONG_S = f"waits for a worker (jobs of a batch system say in {OUTPUT} why they end)", 60
 
 
 class View(Protocol):
@@ -44,10 +48,13 @@ def view() -> Iterator[View]:
 
 class _Lines:
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._console, self._told_to_wait = console, set[str]()
 
     def show(self, outcome: Outcome, stages: int, running: Sequence[Running]) -> None:
-        pass
+        for name in (one.stage.addressing for one in running if one.seconds > LONG_S):
+            if name not in self._told_to_wait and not output_of(name).exists():
+                self._told_to_wait.add(name)
+                self._console.print(f"{escape(name)}: {WAITS}")
 
     def started(self, name: str) -> None:
         self._console.print(f"{escape(name)}: started")
@@ -73,7 +80,7 @@ class _Picture(_Lines):
         table = Table.grid(padding=(0, 2))
         for one in running:
             name = one.stage.addressing
-            said = next(iter(last_lines(output_of(name), 1)), "")
+            said = next(iter(last_lines(output_of(name), 1)), "") if output_of(name).exists() else WAITS
             table.add_row(
                 Text(name, style="cyan"), clock(int(one.seconds)), Text(said, overflow="ellipsis", no_wrap=True)
             )

@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from rijksnet.errors import RunError
 from rijksnet.params import Params
@@ -20,82 +19,11 @@ from rijksnet.scheduling import engine
 from rijksnet.scheduling.engine import Engine
 from rijksnet.scheduling.needs import Needs
 from rijksnet.scheduling.output import last_lines, output_of
-from rijksnet.scheduling.repro import Outcome, Running, repro
+from rijksnet.scheduling.repro import repro
+from small_pipeline import WAIT_FOR, Small, Watched
 from stores import free_port, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
-
-#: Stands in for the command: `rijksnet splits NAME` notes that it has started, does what does/NAME says, and writes.
-COMMAND = """#!/bin/sh
-echo $$ >> started/$2
-[ -f does/$2 ] && . does/$2
-mkdir -p out && cat in/$2 > out/$2
-"""
-
-WAIT_FOR = "for i in $(seq 100); do [ -f started/{} ] && break; sleep 0.1; done; [ -f started/{} ] || exit 3\n"
-
-
-@dataclass
-class Watched:
-    """A view that keeps what it is shown."""
-
-    started_stages: list[str] = field(default_factory=list)
-    outcome: Outcome = field(default_factory=Outcome)
-
-    def show(self, outcome: Outcome, stages: int, running: list[Running]) -> None:
-        self.outcome = outcome
-
-    def started(self, name: str) -> None:
-        self.started_stages.append(name)
-
-    def ended(self, name: str, outcome: Outcome) -> None:
-        pass
-
-
-class Small:
-    """A project of stages, each with the stages that it needs."""
-
-    def __init__(self, folder: Path, needs: dict[str, list[str]]) -> None:
-        self.folder = folder
-        for name in ("in", "started", "does", "bin"):
-            (folder / name).mkdir(parents=True)
-        (folder / "bin" / "rijksnet").write_text(COMMAND, encoding="utf-8")
-        (folder / "bin" / "rijksnet").chmod(0o755)
-        stages = {}
-        for name, before in needs.items():
-            (folder / "in" / name).write_text(f"{name}\n", encoding="utf-8")
-            deps = [f"in/{name}", *(f"out/{one}" for one in before)]
-            stages[name] = {"cmd": f"rijksnet splits {name}", "deps": deps, "outs": [f"out/{name}"]}
-        with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
-            YAML().dump({"stages": stages}, file)
-        for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"], ["git", "add", "dvc.yaml", "in"]):
-            subprocess.run(command, cwd=folder, check=True, env=self.environment)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        path = [str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
-        return {**os.environ, "PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "1"}
-
-    def does(self, name: str, script: str) -> None:
-        (self.folder / "does" / name).write_text(script, encoding="utf-8")
-
-    def change(self, name: str) -> None:
-        with (self.folder / "in" / name).open("a", encoding="utf-8") as file:
-            file.write("changed\n")
-
-    def status(self) -> str:
-        done = subprocess.run(
-            ["dvc", "status"], cwd=self.folder, env=self.environment, text=True, capture_output=True, check=True
-        )
-        return done.stdout.strip()
-
-    def lock(self) -> str:
-        return (self.folder / "dvc.lock").read_text(encoding="utf-8")
-
-    def processes(self, name: str) -> list[int]:
-        """Of a stage's command, each time that it started."""
-        file = self.folder / "started" / name
-        return [int(line) for line in file.read_text().split()] if file.is_file() else []
 
 
 @pytest.fixture
