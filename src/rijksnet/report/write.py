@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["Results", "Supplement", "gather", "gather_supplement", "tables_text", "write_report"]
 
 
+#: The tables that a report may have, each a CSV file.
+FRAMES = ("table1", "table2", "table3", "claims", "scorecard", "statistics", "seeds", "seed_differences", "curves")
+FRAMES += ("class_scores", "side_experiments", "challenge")
+
+
 def write_report(params: Params, out: Path, reference: Path = REFERENCE) -> None:
     """Write the report into folder `out`; the same runs and the same publication give the same bytes.
 
@@ -42,14 +47,15 @@ def write_report(params: Params, out: Path, reference: Path = REFERENCE) -> None
     figures = _figures(results, reference)
     html = page.page(results, supplement, figures)
     out.mkdir(parents=True, exist_ok=True)
-    for name, frame in _frames(results, supplement).items():
+    frames = _frames(results, supplement)
+    for file in (*(f"{name}.csv" for name in FRAMES), *text.FIGURES):
+        if file.removesuffix(".csv") not in frames and file not in figures:
+            (out / file).unlink(missing_ok=True)  # of an earlier report
+    for name, frame in frames.items():
         digits = "%.2f" if name in ("table1", "table2", "table3", "challenge", "scorecard") else "%.4g"
         frame.to_csv(out / f"{name}.csv", index=False, float_format=digits)
-    for file in text.FIGURES:
-        if file in figures:
-            (out / file).write_bytes(figures[file])
-        else:
-            (out / file).unlink(missing_ok=True)
+    for file, content in figures.items():
+        (out / file).write_bytes(content)
     (out / "metrics.json").write_text(json.dumps(_metrics(results), indent=2) + "\n", encoding="utf-8")
     (out / "README.md").write_text(text.report_text(results, supplement), encoding="utf-8")
     (out / "report.html").write_text(html, encoding="utf-8")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rijksnet.params import Training
 
-#: Commands that train networks: with the threads that `training.threads` asks for, on an accelerator if there is one.
+#: Commands that compute with as many threads as `training.threads` says, on an accelerator if there is one.
 TRAIN = frozenset({"pretrain", "off_the_shelf", "fine_tuning", "scratch", "multi_task", "seeds", "common_classes"})
+TRAIN |= {"features"}
 #: Commands that have no use for a second core.
 LIGHT = frozenset({"code", "catalogue", "splits", "audit", "download", "import_weights", "import_model"})
 LIGHT |= {"register", "champions", "tuned", "publish", "report"}

@@ -40,13 +40,15 @@ def view() -> Iterator[View]:
     """For a terminal or a file, as standard error is."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines(console)
+        yield LinesView(console)
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
-        yield _Picture(console, live)
+        yield LiveView(console, live)
 
 
-class _Lines:
+class LinesView:
+    """For a file: a line when a stage starts, and when it ends."""
+
     def __init__(self, console: Console) -> None:
         self._console, self._told_to_wait = console, set[str]()
 
@@ -68,7 +70,9 @@ class _Lines:
             self._console.print(f"    {escape(line)}")
 
 
-class _Picture(_Lines):
+class LiveView(LinesView):
+    """For a terminal: what runs and the last that it said, drawn anew several times a second."""
+
     def __init__(self, console: Console, live: Live) -> None:
         super().__init__(console)
         self._live = live

@@ -152,7 +152,7 @@ def test_missing_runs_appear_as_not_run(
 def test_a_report_of_nothing(params: Params, tmp_path: Path, reference: Path) -> None:
     out = tmp_path / "results"
     out.mkdir()
-    for name in ("validation_curves_source.png", "accuracies.png"):
+    for name in ("validation_curves_source.png", "accuracies.png", "class_scores.csv"):
         (out / name).write_bytes(b"of runs that are gone")
     write_report(params, out, reference)
     text = (out / "README.md").read_text(encoding="utf-8")
@@ -160,6 +160,7 @@ def test_a_report_of_nothing(params: Params, tmp_path: Path, reference: Path) ->
     assert "Not tested: none of its 6 comparisons has both runs." in text
     assert "On the source: not run." in text
     assert not list(out.glob("*.png"))
+    assert not (out / "class_scores.csv").exists()
 
 
 def test_other_seeds_are_not_reported(
