@@ -11,7 +11,7 @@ help:           ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
 
 reproduce: setup        ## set up, run the whole experiment on the miniature, print its tables
-	dvc repro
+	rijksnet repro
 	rijksnet tables
 
 test: setup             ## set up and run all tests

@@ -28,7 +28,17 @@ __all__ = ["Results", "Supplement", "gather", "gather_supplement", "tables_text"
 
 
 #: The tables that a report may have, each a CSV file.
-FRAMES = ("table1", "table2", "table3", "claims", "scorecard", "statistics", "seeds", "seed_differences", "curves")
+FRAMES: tuple[str, ...] = (
+    "table1",
+    "table2",
+    "table3",
+    "claims",
+    "scorecard",
+    "statistics",
+    "seeds",
+    "seed_differences",
+    "curves",
+)
 FRAMES += ("class_scores", "side_experiments", "challenge")
 
 
