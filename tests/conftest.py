@@ -127,6 +127,7 @@ def content() -> Content:
             "artifacts": "mlartifacts",
             "live_after_s": 3600,
         },
+        "cluster": None,
     }
 
 

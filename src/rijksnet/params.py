@@ -192,7 +192,7 @@ class Params(Frozen):
     exploration: Exploration = Field(description="studies of what the paper fixed: `rijksnet explore`")
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
-    cluster: Cluster | None = Field(default=None, description="a batch system that `rijksnet repro` may use")
+    cluster: Cluster | None = Field(description="a batch system that `rijksnet repro` may use; null: none")
 
     @model_validator(mode="after")
     def _collections_exist(self) -> Params:

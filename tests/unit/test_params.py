@@ -51,8 +51,12 @@ EXTRA = {
     "collections.challenge": CHALLENGE_2014,
 }
 
+CLUSTER = {"system": "", "jobs": 2, "cores": 4, "memory_gb": 8.0, "gpus": 0, "walltime": "12:00:00"}
+CLUSTER |= {"queue": None, "account": None, "interface": None, "directives": [], "prologue": []}
+
 #: Every key that is a choice, with all that may be chosen.
 CHOICES: dict[str, list[Any]] = {
+    "cluster.system": ["slurm", "pbs", "sge", "lsf", "oar", "htcondor"],
     "collections.extra.reader": ["table"],
     "collections.oai.reader": ["oai_pmh"],
     "collections.oai.format": ["dc", "edm", "lido"],
@@ -105,6 +109,7 @@ NEEDED: dict[str, Content] = {
     "exploration.objectives.1": {"exploration.objectives": ["accuracy", ""], "exploration.pruner": "none"},
     "exploration.space.optimiser.0": {"exploration.space.optimiser": [""]},
     "exploration.space.normalisation.0": {"exploration.space.normalisation": [""]},
+    "cluster.system": {"cluster": CLUSTER},
 }
 
 

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1]
 #: Modules that run in stages and decide nothing of what these leave, so that a change to one re-runs none of them.
 COMPUTE_NOTHING = {
     "rijksnet.params": "what params.yaml may say: its values are parameters of the stages, and it has no others",
+    "rijksnet.cluster_params": "which machines run stages",
     "rijksnet.errors": "what is said when something is wrong",
     "rijksnet.progress": "what a person sees meanwhile",
     "rijksnet.runs.live": "what MLflow shows meanwhile",

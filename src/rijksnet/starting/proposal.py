@@ -94,6 +94,7 @@ def parameters(
                 "artifacts": "mlartifacts",
                 "live_after_s": 30,
             },
+            "cluster": None,
         }
     )
 

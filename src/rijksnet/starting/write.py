@@ -31,6 +31,7 @@ LEFT_ALONE = {
     "side_experiments": "other classifiers, probes of every layer, saliency maps",
     "exploration": "studies of learning rate and optimiser; off until `rijksnet explore` is called",
     "tracking": "MLflow",
+    "cluster": "a batch system such as SLURM whose machines run stages (docs/pipeline.md); null: none",
 }
 
 
