@@ -2,8 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(shell sed -n 's/^uv==\([0-9.]*\).*/uv==\1/p' requirements.lock)
-# one process more than there are cores, for tests wait for servers and processes a quarter of their time
-SIDE_BY_SIDE = -n $$(( $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help reproduce test check setup lint lock ui benchmarks clean
