@@ -71,6 +71,13 @@ class Small:
         with (self.folder / "in" / name).open("a", encoding="utf-8") as file:
             file.write("changed\n")
 
+    def edit(self, stage: str, **changes: object) -> None:
+        """Change what dvc.yaml says of a stage."""
+        yaml, file = YAML(), self.folder / "dvc.yaml"
+        content = yaml.load(file)
+        content["stages"][stage] |= changes
+        yaml.dump(content, file)
+
     def status(self) -> str:
         done = subprocess.run(
             ["dvc", "status"], cwd=self.folder, env=self.environment, text=True, capture_output=True, check=True

@@ -65,7 +65,7 @@ def test_a_stage_whose_job_is_cancelled_runs_again_in_another(
 
         thread, watched = Thread(target=cancel_it), Watched()
         thread.start()
-        with engine.of(asked("slurm")) as workers:
+        with engine.of_batch_system(asked("slurm", jobs=1)) as workers:
             repro(params, [], workers, 2, watched)
         thread.join()
     assert set(watched.outcome.ran) == {"a", "b", "c"}
@@ -87,7 +87,7 @@ def test_what_a_job_asks_for(system: str, tmp_path: Path, monkeypatch: pytest.Mo
     directives = {"slurm": ["--gres=gpu:1"]}.get(system, [])
     cluster = asked(system, cores=4, gpus=1, queue="long", account="museum", directives=directives)
     why = "bsub" if system == "lsf" else "no such queue"  # dask-jobqueue does not look at what LSF says
-    with pytest.raises(RunError, match=f"{system} does not take the jobs .*{why}"), engine.of(cluster):
+    with pytest.raises(RunError, match=f"{system} does not take the jobs .*{why}"), engine.of_batch_system(cluster):
         pass
     handed = (tmp_path / "handed").read_text()
     assert "cores=4,gpus=1,memory_mib=476" in handed

@@ -47,12 +47,12 @@ def _engine(chosen: Params, scheduler: str, jobs: int) -> AbstractContextManager
     from rijksnet.scheduling import engine
 
     if not scheduler:
-        return engine.here(jobs or engine.machine().cores)
+        return engine.this_machine(jobs or engine.machine().cores)
     if scheduler not in get_args(System):
-        return engine.at(scheduler)
+        return engine.of_scheduler(scheduler)
     if chosen.cluster is None or chosen.cluster.system != scheduler:
         has = "no `cluster`" if chosen.cluster is None else f"a `cluster` of system {chosen.cluster.system!r}"
         raise ParamsError(
             f"params.yaml has {has}, which must say what {scheduler} is asked for: see docs/parameters.md"
         )
-    return engine.of(chosen.cluster)
+    return engine.of_batch_system(chosen.cluster)

@@ -28,9 +28,9 @@ class Command:
 
     stage: str
     argv: tuple[str, ...]
-    folder: str  #: of the project: a path that all workers share
+    folder: str  #: where it runs: a path that all workers share
     output: str  #: the file that takes what the command says
-    environment: Mapping[str, str] = field(default_factory=dict)  #: beside the worker's own
+    environment: Mapping[str, str | None] = field(default_factory=dict)  #: beside the worker's own; None: without it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Ended:
     host: str
 
 
-def carry_out(command: Command, stopped: Callable[[], bool]) -> Ended:
+def run_command(command: Command, stopped: Callable[[], bool]) -> Ended:
     """Run the command until it ends, or is stopped.
 
     Raises:
@@ -54,22 +54,26 @@ def carry_out(command: Command, stopped: Callable[[], bool]) -> Ended:
             "all workers share, under the same path"
         )
     started = time.monotonic()
+    environment = {**os.environ, **command.environment}
     with Path(command.output).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), *command.argv],
             cwd=command.folder,
-            env={**os.environ, **command.environment},
+            env={name: value for name, value in environment.items() if value is not None},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a terminal's Ctrl-C is for who watches over all
         )
         assert process.stdin is not None
-        while process.poll() is None:
-            try:
-                process.wait(LOOK_S)
-            except subprocess.TimeoutExpired:
-                if stopped():
-                    process.stdin.close()
-                    process.wait()
-        process.stdin.close()
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(LOOK_S)
+                except subprocess.TimeoutExpired:
+                    if stopped():
+                        break
+        finally:
+            process.stdin.close()
+            process.wait()
     return Ended(process.returncode, time.monotonic() - started, socket.gethostname())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from uuid import uuid4
 import psutil
 
 from rijksnet.errors import RunError
-from rijksnet.scheduling.command import carry_out
-from rijksnet.scheduling.needs import Needs
+from rijksnet.scheduling.command import run_command
 from rijksnet.scheduling.output import OUTPUT
+from rijksnet.scheduling.resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,12 @@ RESOURCES = ("cores", "gpus", "memory_mib")
 #: Where NVIDIA's driver lists its GPUs, and the variable that says which of them a process sees.
 NVIDIA, VISIBLE = Path("/proc/driver/nvidia/gpus"), "CUDA_VISIBLE_DEVICES"
 
+#: Where Dask's pages are, which it does not do without: on this machine alone, at any port.
+NOBODY = "127.0.0.1:0"
+
+#: Jobs that may end while they run the same stage, as each ends at its walltime.
+LOSSES = 1000
+
 #: Seconds to wait for a scheduler that does not answer.
 ANSWER_S = 20
 
@@ -45,11 +52,12 @@ class Engine:
 
     client: Client
     stop_name: str
-    largest: Needs
-    together: Needs
+    largest: Resources
+    together: Resources
     gpus: SimpleQueue[str] | None = None
+    tasks: dict[str, tuple[Any, Path]] = field(default_factory=dict)  #: that are not done, with their output files
 
-    def run(self, command: Command, needs: Needs) -> Ended:
+    def run(self, command: Command, needs: Resources) -> Ended:
         """Run a command on a worker that has what it needs; on another one if that worker is lost meanwhile.
 
         Raises:
@@ -63,15 +71,18 @@ class Engine:
         try:
             with self._own_gpu(command, needs) as its:
                 task = self.client.submit(_on_worker, its, self.stop_name, key=key, resources=resources, pure=False)
+                self.tasks[key] = (task, Path(its.output))
                 ended: Ended = task.result()
         except KilledWorker as error:
-            raise RunError(f"every worker that ran it was lost ({error}); is its memory enough?") from error
+            raise RunError(f"every worker that ran it was lost: too little memory or time? ({error})") from error
         except CancelledError as error:
-            raise RunError("the scheduler is gone") from error
+            raise RunError("cancelled before a worker had taken it, or the scheduler is gone") from error
+        finally:
+            self.tasks.pop(key, None)
         return ended
 
     @contextmanager
-    def _own_gpu(self, command: Command, needs: Needs) -> Iterator[Command]:
+    def _own_gpu(self, command: Command, needs: Resources) -> Iterator[Command]:
         if self.gpus is None or not needs.gpus:
             yield command
             return
@@ -82,31 +93,38 @@ class Engine:
             self.gpus.put(number)
 
     def stop(self) -> None:
-        """End all commands as Ctrl-C would."""
+        """End all commands as Ctrl-C would, and call back those that no worker has begun."""
         from distributed import Event
 
         Event(self.stop_name, client=self.client).set()
+        for task, output in list(self.tasks.values()):
+            if not output.exists():
+                task.cancel()
 
 
 def _on_worker(command: Command, stop_name: str) -> Ended:
     from distributed import Event
 
-    return carry_out(command, Event(stop_name).is_set)
+    return run_command(command, Event(stop_name).is_set)
 
 
 @contextmanager
-def here(jobs: int) -> Iterator[Engine]:
+def this_machine(jobs: int) -> Iterator[Engine]:
     """This machine, for that many stages at a time."""
+    import dask
     from distributed import Client, LocalCluster
 
     has, numbers = machine(), SimpleQueue[str]()
     for number in _gpus():
         numbers.put(number)
+    # no heartbeat of a process to itself may be missed: it may be stopped for hours (Ctrl-Z)
+    dask.config.set({"distributed.scheduler.worker-ttl": None})
     cluster = LocalCluster(
         n_workers=1,
         threads_per_worker=jobs,
         processes=False,  # commands are processes of their own
-        dashboard_address=None,
+        worker_dashboard_address=NOBODY,
+        scheduler_kwargs={"dashboard_address": NOBODY},
         memory_limit=0,
         resources={name: getattr(has, name) for name in RESOURCES},
     )
@@ -115,7 +133,7 @@ def here(jobs: int) -> Iterator[Engine]:
 
 
 @contextmanager
-def at(address: str) -> Iterator[Engine]:
+def of_scheduler(address: str) -> Iterator[Engine]:
     """The workers of the Dask scheduler at an address such as `tcp://10.0.0.1:8786`.
 
     Raises:
@@ -137,7 +155,7 @@ def at(address: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def of(cluster: Cluster) -> Iterator[Engine]:
+def of_batch_system(cluster: Cluster) -> Iterator[Engine]:
     """Workers that a batch system starts as its jobs; what they say to the scheduler is encrypted.
 
     Raises:
@@ -145,7 +163,7 @@ def of(cluster: Cluster) -> Iterator[Engine]:
     """
     from distributed import Client
 
-    has = Needs(cluster.cores, cluster.gpus, int(1000 * cluster.memory_gb / 1.048576))
+    has = Resources(cluster.cores, cluster.gpus, int(1000 * cluster.memory_gb / 1.048576))
     jobs = _submitted(cluster, has)
     try:
         with Client(jobs) as client:
@@ -155,10 +173,12 @@ def of(cluster: Cluster) -> Iterator[Engine]:
         jobs.close()
 
 
-def _submitted(cluster: Cluster, has: Needs) -> Any:
+def _submitted(cluster: Cluster, has: Resources) -> Any:
     """Dask's view of the batch system, which has taken the jobs."""
+    import dask
     import dask_jobqueue
 
+    dask.config.set({"distributed.scheduler.allowed-failures": LOSSES})
     names = {"slurm": "SLURM", "pbs": "PBS", "sge": "SGE", "lsf": "LSF", "oar": "OAR", "htcondor": "HTCondor"}
     own: dict[str, Any] = {"queue": cluster.queue, "walltime": cluster.walltime}
     own["account" if cluster.system in ("slurm", "pbs") else "project"] = cluster.account
@@ -176,10 +196,14 @@ def _submitted(cluster: Cluster, has: Needs) -> Any:
         security=True,
         shared_temp_directory=str(OUTPUT.absolute()),
         log_directory=str(OUTPUT.absolute()),
-        dashboard_address=None,
+        scheduler_options={"dashboard_address": NOBODY},
+        nanny=False,  # it would set how many threads a stage has; a job whose worker is lost ends, and is replaced
         job_extra_directives=cluster.directives,
         job_script_prologue=cluster.prologue,
-        worker_extra_args=["--resources", ",".join(f"{name}={getattr(has, name)}" for name in RESOURCES)],
+        worker_extra_args=[
+            *("--resources", ",".join(f"{name}={getattr(has, name)}" for name in RESOURCES)),
+            *("--no-dashboard", "--dashboard-address", NOBODY),
+        ],
         **own,
     )
 
@@ -199,7 +223,7 @@ def _submitted(cluster: Cluster, has: Needs) -> Any:
     return jobs
 
 
-def _has(client: Client, address: str) -> list[Needs]:
+def _has(client: Client, address: str) -> list[Resources]:
     """What each worker says that it has."""
     workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
@@ -210,23 +234,21 @@ def _has(client: Client, address: str) -> list[Needs]:
             f"of the workers at {address} {silent[:3]} do not say how many cores they have for stages: start them with "
             '--resources "cores=16", and "cores=16 gpus=1" where there is a GPU'
         )
-    memory = {
-        name: worker["resources"].get("memory_mib", worker["memory_limit"] / 2**20) for name, worker in workers.items()
-    }
+    # what a worker does not say it has is not asked for
     return [
-        Needs(int(worker["resources"]["cores"]), int(worker["resources"].get("gpus", 0)), int(memory[name]))
-        for name, worker in workers.items()
+        Resources(**{name: int(worker["resources"].get(name, 0)) for name in RESOURCES}) for worker in workers.values()
     ]
 
 
-def machine() -> Needs:
+def machine() -> Resources:
     """What this machine has: cores that this process may use, NVIDIA's GPUs, memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Needs(cores, len(_gpus()), psutil.virtual_memory().total // 2**20)
+    return Resources(cores, len(_gpus()), psutil.virtual_memory().total // 2**20)
 
 
 def _gpus() -> list[str]:
     """The numbers of NVIDIA's GPUs that this process may use."""
     if VISIBLE in os.environ:
-        return [number.strip() for number in os.environ[VISIBLE].split(",") if number.strip()]
+        numbers = (number.strip() for number in os.environ[VISIBLE].split(","))
+        return list(takewhile(lambda number: number and not number.startswith("-"), numbers))  # as CUDA reads it
     return [str(number) for number, _ in enumerate(NVIDIA.glob("*"))]

@@ -28,8 +28,9 @@ class Pipeline:
         """`run` runs a stage's command lines, each split into arguments, with DVC's part of the environment."""
         self._repo, self._run, self._turn = repo, run, Lock()
 
-    def graph(self, targets: Sequence[str]) -> DiGraph:
-        """The stages that `dvc repro` would look at for these targets, each pointing at those that it needs.
+    def graphs(self, targets: Sequence[str]) -> tuple[DiGraph, DiGraph]:
+        """The stages that `dvc repro` would look at for these targets, each pointing at those that it needs; and the
+        same, each pointing at those that it reads from, which is more for one that is frozen.
 
         Raises:
             RunError: there is no such target.
@@ -38,12 +39,13 @@ class Pipeline:
         from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
         try:
-            graph = get_active_graph(self._repo.index.graph)
+            whole = self._repo.index.graph
+            graph = get_active_graph(whole)
             stages = collect_stages(self._repo, targets or ["dvc.yaml"])
         except DvcException as error:
             raise RunError(" ".join(str(error).split())) from error
-        found: DiGraph = graph.subgraph(plan_repro(graph, stages)).copy()
-        return found
+        planned = plan_repro(graph, stages)
+        return graph.subgraph(planned).copy(), whole.subgraph(planned).copy()
 
     def changed(self, stage: Any) -> bool:
         """Whether DVC would run it, or take it from its run cache."""
@@ -89,17 +91,20 @@ class Pipeline:
             self._run(stage, lines, environment)
         finally:
             self._turn.acquire()
-            _name(stage)
+            _go_by_its_name(stage)
 
     @contextmanager
     def _in_turn(self, stage: Any) -> Iterator[None]:
         with self._turn:
-            _name(stage)
+            _go_by_its_name(stage)
             with self._repo.lock:
                 yield
 
 
-def _name(stage: Any) -> None:
-    """DVC notes who uses a file by process and command line: each stage must be one of its own, or the first one of two
-    that ends would give free what the other still reads."""
+def _go_by_its_name(stage: Any) -> None:
+    """Have a command line that no other stage has.
+
+    DVC notes who uses a file by process and command line: of two stages with one, the first that ends would give free
+    what the other still reads.
+    """
     sys.argv = ["rijksnet repro", stage.addressing]

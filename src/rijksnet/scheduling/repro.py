@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -13,9 +16,10 @@ from dvc.exceptions import DvcException
 from rijksnet.errors import RunError
 from rijksnet.planning import durations
 from rijksnet.scheduling.command import Command
-from rijksnet.scheduling.needs import Needs, needs_of
+from rijksnet.scheduling.guard import BY_SIGNAL
 from rijksnet.scheduling.output import OUTPUT, output_of
 from rijksnet.scheduling.pipeline import Pipeline
+from rijksnet.scheduling.resources import Resources, needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +36,12 @@ UNKNOWN_S = 1.0
 #: Seconds between two looks at what runs.
 LOOK_S = 0.25
 
+#: Seconds that what another machine has written may take to be seen here.
+LATENCY_S = 30
+
+#: What Dask sets for its workers, and a stage shall have as it is here: sums are split by threads.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
+
 
 def repro(params: Params, targets: Sequence[str], engine: Engine, jobs: int, view: View) -> None:
     """Bring the targets up to date, or everything.
@@ -46,11 +56,15 @@ def repro(params: Params, targets: Sequence[str], engine: Engine, jobs: int, vie
     from dvc.repo import Repo
 
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    with Repo(_wait_for_lock=True) as repo:
-        commands = Commands(engine, params, repo.root_dir)
+    try:
+        opened = Repo(_wait_for_lock=True)
+    except DvcException as error:
+        raise RunError(f"DVC does not open this project: {said(error)}") from error
+    with opened as repo:
+        commands = Commands(engine, params)
         pipeline = Pipeline(repo, commands.run)
         with pipeline.opened():
-            outcome = Scheduling(pipeline, pipeline.graph(targets), commands, jobs, view).carry_out()
+            outcome = Scheduling(pipeline, *pipeline.graphs(targets), commands, jobs, view).carry_out()
     if outcome.failed:
         raise RunError(failures(outcome))
 
@@ -61,11 +75,14 @@ class Commands:
 
     engine: Engine
     params: Params
-    folder: str
     memory: dict[str, int] = field(default_factory=durations.peaks)  #: MiB by stage, when it ran last
 
-    def needs(self, stage: Any) -> Needs:
-        return needs_of(stage.cmd, self.params.training, self.engine.largest, self.memory.get(stage.addressing, 0))
+    def needs(self, stage: Any) -> Resources:
+        """What a stage asks for; DVC's own, such as of `dvc add`, have no command."""
+        lines = stage.cmd if isinstance(stage.cmd, list) else [stage.cmd] if stage.cmd else []
+        memory = self.memory.get(stage.addressing, 0)
+        each = [needs_of(line, self.params.training, self.engine.largest, memory) for line in lines]
+        return max(each, key=lambda one: (one.gpus, one.cores), default=Resources(1))
 
     def run(self, stage: Any, lines: Sequence[Sequence[str]], environment: dict[str, str]) -> None:
         """Run a stage's command lines, one after the other.
@@ -73,13 +90,37 @@ class Commands:
         Raises:
             RunError: one ended with another status than 0.
         """
-        output = output_of(stage.addressing)
-        output.unlink(missing_ok=True)
+        output, hosts = output_of(stage.addressing), set()
+        own = {name: os.environ.get(name) for name in THREADS} | environment
         for line in lines:
-            command = Command(stage.addressing, tuple(line), self.folder, str(output.absolute()), environment)
+            command = Command(stage.addressing, tuple(line), stage.wdir, str(output.absolute()), own)
             ended = self.engine.run(command, self.needs(stage))
+            hosts.add(ended.host)
+            if ended.status > BY_SIGNAL:
+                raise RunError(
+                    f"ended by signal {ended.status - BY_SIGNAL} on {ended.host}: was its memory too little?"
+                )
             if ended.status:
                 raise RunError(f"exit status {ended.status} on {ended.host}")
+        if hosts != {socket.gethostname()}:
+            _wait_for([Path(out.fs_path) for out in stage.outs])
+
+
+def _wait_for(outs: Sequence[Path]) -> None:
+    """A network's file system may show for a while what was there before another machine wrote."""
+    until = time.monotonic() + LATENCY_S
+    while time.monotonic() < until:
+        for folder in {out.parent for out in outs if out.parent.is_dir()}:
+            list(folder.iterdir())
+        if all(out.exists() for out in outs):
+            return
+        time.sleep(LOOK_S)
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in a line; one that is not meant for people with its name."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, RunError | DvcException) else f"{type(error).__name__}: {text}"
 
 
 @dataclass
@@ -98,11 +139,16 @@ class Outcome:
 class Scheduling:
     """Which stage runs when: of those that can, the ones on which the longest chain of others waits."""
 
-    def __init__(self, pipeline: Pipeline, graph: DiGraph, commands: Commands, jobs: int, view: View) -> None:
-        self._pipeline, self._graph, self._commands, self._jobs, self._view = pipeline, graph, commands, jobs, view
-        self._waits_for = {stage: graph.out_degree(stage) for stage in graph}
-        self._chain = chains(graph, durations.last())
-        self._ready = [stage for stage in graph if not self._waits_for[stage]]
+    def __init__(
+        self, pipeline: Pipeline, needs: DiGraph, reads: DiGraph, commands: Commands, jobs: int, view: View
+    ) -> None:
+        """`needs` and `reads` are the pipeline's graphs: the first says what a failure keeps back, the second in which
+        order stages run, for a frozen one may not be looked at while what it reads is written."""
+        self._pipeline, self._commands, self._jobs, self._view = pipeline, commands, jobs, view
+        self._needs, self._reads = needs, reads
+        self._waits_for = {stage: reads.out_degree(stage) for stage in reads}
+        self._chain = chains(reads, durations.last())
+        self._ready = [stage for stage in reads if not self._waits_for[stage]]
         self._changed: list[Any] = []
         self._running: dict[Future[None], Running] = {}
         self._outcome = Outcome()
@@ -113,62 +159,70 @@ class Scheduling:
                 while self._ready or self._changed or self._running:
                     self._look()
                     self._start(threads)
-                    self._view.show(self._outcome, len(self._graph), list(self._running.values()))
+                    self._view.show(self._outcome, len(self._reads), list(self._running.values()))
                     for future in wait(self._running, LOOK_S, FIRST_COMPLETED).done:
                         self._end(self._running.pop(future), future)
-            except KeyboardInterrupt:
+            except BaseException:
                 self._commands.engine.stop()
                 raise
-        self._view.show(self._outcome, len(self._graph), [])
+        self._view.show(self._outcome, len(self._reads), [])
         return self._outcome
 
     def _look(self) -> None:
         """Tell those that have changed from those that are as dvc.lock says."""
         while self._ready:
             stage = self._ready.pop()
-            if self._pipeline.changed(stage):
-                self._changed.append(stage)
-            else:
-                self._outcome.unchanged.append(stage.addressing)
+            if stage.addressing in self._outcome.kept_back:
                 self._free(stage)
+                continue
+            try:
+                if self._pipeline.changed(stage):
+                    self._changed.append(stage)
+                    continue
+            except Exception as error:
+                self._fail(stage, error)
+                continue
+            self._outcome.unchanged.append(stage.addressing)
+            self._free(stage)
         self._changed.sort(key=self._chain.__getitem__, reverse=True)
 
     def _start(self, threads: ThreadPoolExecutor) -> None:
-        for stage in list(self._changed):
+        """Start those that come first, until one does not fit: what comes after it would keep it waiting for ever."""
+        while self._changed:
+            stage = self._changed[0]
             needs = self._commands.needs(stage)
-            taken = sum((one.needs for one in self._running.values()), Needs(0))
+            taken = sum((one.needs for one in self._running.values()), Resources(0))
             full = len(self._running) >= self._jobs or not (taken + needs).fit(self._commands.engine.together)
             if full and self._running:
-                continue
-            self._changed.remove(stage)
-            running = Running(stage, needs)
-            self._running[threads.submit(self._pipeline.reproduce, stage)] = running
+                return
+            self._changed.pop(0)
+            output_of(stage.addressing).unlink(missing_ok=True)
+            self._running[threads.submit(self._pipeline.reproduce, stage)] = Running(stage, needs)
             self._view.started(stage.addressing)
 
     def _end(self, running: Running, future: Future[None]) -> None:
-        stage, name = running.stage, running.stage.addressing
         if error := future.exception():
-            if not isinstance(error, RunError | DvcException):
-                raise error
-            self._outcome.failed[name] = " ".join(str(error).split())
-            self._keep_back(stage)
-        else:
-            self._outcome.ran[name] = running.seconds
-            self._free(stage)
-        self._view.ended(name, self._outcome)
+            self._fail(running.stage, error)
+            return
+        self._outcome.ran[running.stage.addressing] = running.seconds
+        self._free(running.stage)
+        self._view.ended(running.stage.addressing, self._outcome)
+
+    def _fail(self, stage: Any, error: BaseException) -> None:
+        """Keep back what needs it."""
+        self._outcome.failed[stage.addressing] = said(error)
+        for later in nx.ancestors(self._needs, stage):
+            if later.addressing not in self._outcome.kept_back:
+                self._outcome.kept_back.append(later.addressing)
+        self._free(stage)
+        self._view.ended(stage.addressing, self._outcome)
 
     def _free(self, stage: Any) -> None:
         """What waited for the stage waits for one less."""
-        for later in self._graph.predecessors(stage):
+        for later in self._reads.predecessors(stage):
             self._waits_for[later] -= 1
             if not self._waits_for[later]:
                 self._ready.append(later)
-
-    def _keep_back(self, stage: Any) -> None:
-        """What needs a stage that failed is not run; it never becomes ready, for that stage never frees it."""
-        for later in nx.ancestors(self._graph, stage):
-            if later.addressing not in self._outcome.kept_back:
-                self._outcome.kept_back.append(later.addressing)
 
 
 @dataclass(frozen=True)
@@ -176,7 +230,7 @@ class Running:
     """A stage that runs now."""
 
     stage: Any
-    needs: Needs
+    needs: Resources
     since: float = field(default_factory=time.monotonic)
 
     @property

@@ -88,7 +88,7 @@ class LiveView(LinesView):
             table.add_row(
                 Text(name, style="cyan"), clock(int(one.seconds)), Text(said, overflow="ellipsis", no_wrap=True)
             )
-        self._live.update(Group(table, Text(told(outcome, stages, len(running)), style="bold")))
+        self._live.update(Group(Text(told(outcome, stages, len(running)), style="bold"), table))
 
 
 def told(outcome: Outcome, stages: int, running: int) -> str:

@@ -8,18 +8,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from rijksnet.errors import RunError
 from rijksnet.params import Params
+from rijksnet.planning import durations
 from rijksnet.scheduling import engine
 from rijksnet.scheduling.engine import Engine
-from rijksnet.scheduling.needs import Needs
 from rijksnet.scheduling.output import last_lines, output_of
+from rijksnet.scheduling.pipeline import Pipeline
 from rijksnet.scheduling.repro import repro
+from rijksnet.scheduling.resources import Resources
 from small_pipeline import WAIT_FOR, Small, Watched
 from stores import free_port, wait_for
 
@@ -44,7 +48,7 @@ def run(params: Params) -> Callable[..., Watched]:
         if workers is not None:
             repro(params, targets, workers, jobs, watched)
             return watched
-        with engine.here(jobs) as local:
+        with engine.this_machine(jobs) as local:
             repro(params, targets, local, jobs, watched)
         return watched
 
@@ -53,7 +57,7 @@ def run(params: Params) -> Callable[..., Watched]:
 
 @pytest.fixture(autouse=True)
 def _three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "machine", lambda: Needs(3, 0, 10_000))
+    monkeypatch.setattr(engine, "machine", lambda: Resources(3, 0, 10_000))
 
 
 def alive(process: int) -> bool:
@@ -138,6 +142,84 @@ def test_an_output_that_is_missing_fails_its_stage_alone(
     assert (project.folder / "out" / "b").is_file()
 
 
+def test_whatever_goes_wrong_with_a_stage_is_its_own(
+    small: Callable[..., Small], run: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = small(a=[], b=[], c=["a"], d=["b"])
+    before = Pipeline.reproduce
+
+    def fails(self: Pipeline, stage: Any) -> None:
+        if stage.addressing == "a":
+            raise OSError(28, "No space left on device")
+        before(self, stage)
+
+    monkeypatch.setattr(Pipeline, "reproduce", fails)
+    with pytest.raises(RunError, match=r"a: OSError: .*No space left"):
+        run()
+    assert (project.folder / "out" / "d").is_file()
+
+
+def test_a_stage_that_another_dvc_is_at_fails_alone(small: Callable[..., Small], run: Callable[..., Watched]) -> None:
+    project = small(a=[], b=[])
+    project.does("a", "sleep 600\n")
+    other = subprocess.Popen(
+        ["dvc", "repro", "a"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: project.processes("a") != [])
+        with pytest.raises(RunError, match=r"a: .*is busy"):
+            run()
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+    assert (project.folder / "out" / "b").is_file()
+
+
+def test_a_command_that_a_signal_ends_is_told(small: Callable[..., Small], run: Callable[..., Watched]) -> None:
+    small(a=[]).does("a", "kill -9 $$\n")
+    with pytest.raises(RunError, match=r"a: ended by signal 9 on .*memory"):
+        run()
+
+
+def test_several_lines_other_folders_and_data_of_dvc_add(
+    small: Callable[..., Small], run: Callable[..., Watched]
+) -> None:
+    project = small(a=[], b=[])
+    (project.folder / "inner").mkdir()
+    project.edit("a", cmd=["rijksnet splits a", "echo more >> out/a"])
+    project.edit("b", cmd="pwd > where", wdir="inner", deps=["../raw.txt"], outs=["where"])
+    raw = project.folder / "raw.txt"
+    raw.write_text("raw")
+    subprocess.run(["dvc", "add", "--quiet", "raw.txt"], cwd=project.folder, env=project.environment, check=True)
+    raw.write_text("changed")
+    assert set(run().outcome.ran) == {"raw.txt.dvc", "a", "b"}
+    assert (project.folder / "out" / "a").read_text() == "a\nmore\n"
+    assert (project.folder / "inner" / "where").read_text().strip() == str(project.folder / "inner")
+    assert project.status() == "Data and pipelines are up to date."
+
+
+def test_a_frozen_stage_waits_for_what_it_reads_and_is_not_kept_back(
+    small: Callable[..., Small], run: Callable[..., Watched]
+) -> None:
+    project = small(a=[], b=["a"])
+    run()
+    project.edit("b", frozen=True)
+    project.change("a")
+    project.does("a", "sleep 1\n")
+    watched = run()
+    assert "a" in watched.outcome.ran
+    assert len(project.processes("b")) == 1
+    project.change("a")
+    project.does("a", "exit 1\n")
+    with pytest.raises(RunError, match="1 of 2 stages failed") as caught:
+        run()
+    assert "not run" not in str(caught.value)
+
+
 def test_each_training_on_a_gpu_has_one_to_itself(
     small: Callable[..., Small], run: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +228,7 @@ def test_each_training_on_a_gpu_has_one_to_itself(
     for name, other in (("a", "b"), ("b", "a")):
         project.does(name, f"echo $CUDA_VISIBLE_DEVICES > seen-{name}; {WAIT_FOR.format(other, other)}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    monkeypatch.setattr(engine, "machine", lambda: Needs(8, 2, 10_000))
+    monkeypatch.setattr(engine, "machine", lambda: Resources(8, 2, 10_000))
     run(jobs=8)
     assert {(project.folder / f"seen-{name}").read_text() for name in "ab"} == {"3\n", "5\n"}
 
@@ -169,7 +251,7 @@ def cli(small: Callable[..., Small], reference: Path) -> Callable[..., subproces
     return started
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
     small: Callable[..., Small],
     cli: Callable[[Small], subprocess.Popen[bytes]],
@@ -180,11 +262,11 @@ def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
     project.does("b", "sleep 600\n")
     process = cli(project)
     wait_for(lambda: project.processes("b") != [])
-    process.send_signal(sign)
+    os.killpg(process.pid, sign)  # as a terminal does
     _, said = process.communicate(timeout=60)
     (child,) = project.processes("b")
     wait_for(lambda: not alive(child))
-    assert process.returncode == (130 if sign == signal.SIGINT else -signal.SIGKILL), said.decode()
+    assert process.returncode == (130 if sign == signal.SIGINT else -sign), said.decode()
     project.does("b", "")
     assert set(run().outcome.ran) == {"b"}
 
@@ -210,12 +292,21 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
         processes.append(process)
         return process
 
-    def started(*resources: str) -> Cluster:
+    def started(*resources: str, nanny: bool = False) -> Cluster:
         address = f"tcp://127.0.0.1:{free_port()}"
         port = address.rpartition(":")[2]
         start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
         workers = [
-            start("worker", address, "--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--resources", one)
+            start(
+                "worker",
+                address,
+                "--host",
+                "127.0.0.1",
+                "--nanny" if nanny else "--no-nanny",
+                "--no-dashboard",
+                "--resources",
+                one,
+            )
             for one in resources
         ]
         return Cluster(address, workers)
@@ -247,11 +338,9 @@ def test_a_stage_whose_worker_is_lost_runs_again_on_another(
             if any(child == project.processes("a")[0] for child in descendants(worker.pid)):
                 worker.kill()
 
-    from threading import Thread
-
     thread = Thread(target=lose_it)
     thread.start()
-    with engine.at(found.address) as workers:
+    with engine.of_scheduler(found.address) as workers:
         assert workers.together.cores == 2
         watched = run(workers=workers)
     thread.join()
@@ -260,6 +349,49 @@ def test_a_stage_whose_worker_is_lost_runs_again_on_another(
     assert first != second
     wait_for(lambda: not alive(first))
     assert project.status() == "Data and pipelines are up to date."
+
+
+def test_stages_on_workers_have_the_threads_and_memory_that_they_have_here(
+    small: Callable[..., Small],
+    run: Callable[..., Watched],
+    cluster: Callable[..., Cluster],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = small(a=[])
+    project.does("a", "env > seen\n")
+    durations.FILE.parent.mkdir(exist_ok=True)
+    durations.FILE.write_text("a,1.0,300\n")  # a worker that does not say how much memory it has is not asked for it
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    found = cluster("cores=2", nanny=True)
+    workers_at(found.address, 1)
+    with engine.of_scheduler(found.address) as workers:
+        run(workers=workers)
+    seen = (project.folder / "seen").read_text().splitlines()
+    assert "OMP_NUM_THREADS=7" in seen
+    assert not [line for line in seen if line.startswith("MKL_NUM_THREADS")]
+
+
+def test_what_no_worker_has_begun_is_called_back(
+    small: Callable[..., Small], run: Callable[..., Watched], cluster: Callable[..., Cluster]
+) -> None:
+    project = small(a=[], b=[])
+    project.does("a", "sleep 600\n")
+    project.does("b", "sleep 600\n")
+    found = cluster("cores=1")
+    workers_at(found.address, 1)
+    with engine.of_scheduler(found.address) as workers:
+        more = replace(workers, together=Resources(9))  # as if another worker were to come
+
+        def stop() -> None:
+            wait_for(lambda: len(project.processes("a") + project.processes("b")) == 1)
+            more.stop()
+
+        thread = Thread(target=stop)
+        thread.start()
+        with pytest.raises(RunError, match="2 of 2 stages failed"):
+            run(workers=more)
+        thread.join()
 
 
 def descendants(process: int) -> list[int]:
@@ -271,7 +403,7 @@ def descendants(process: int) -> list[int]:
 def test_workers_that_do_not_say_what_they_have_are_told(cluster: Callable[..., Cluster]) -> None:
     found = cluster("memory_mib=100")
     workers_at(found.address, 1)
-    with pytest.raises(RunError, match=r"do not say how many cores.*--resources"), engine.at(found.address):
+    with pytest.raises(RunError, match=r"do not say how many cores.*--resources"), engine.of_scheduler(found.address):
         pass
 
 
@@ -279,6 +411,6 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(engine, "ANSWER_S", 1)
     with (
         pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
-        engine.at("tcp://127.0.0.1:9"),
+        engine.of_scheduler("tcp://127.0.0.1:9"),
     ):
         pass

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.live import Live
 
 from rijksnet.scheduling import view as module
-from rijksnet.scheduling.needs import Needs
 from rijksnet.scheduling.output import last_lines, output_of
 from rijksnet.scheduling.repro import Outcome, Running, failures
+from rijksnet.scheduling.resources import Resources
 from rijksnet.scheduling.view import told, view
 
 pytestmark = pytest.mark.usefixtures("project")
 
 
 def running(name: str, seconds: float = 0) -> Running:
-    return Running(SimpleNamespace(addressing=name), Needs(1), time.monotonic() - seconds)
+    return Running(SimpleNamespace(addressing=name), Resources(1), time.monotonic() - seconds)
 
 
 def says(name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a stage asks for of the machine that runs it."""
+"""What machines have, and what a stage asks for of the one that runs it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ if TYPE_CHECKING:
     from rijksnet.params import Training
 
 #: Commands that compute with as many threads as `training.threads` says, on an accelerator if there is one.
-TRAIN = frozenset({"pretrain", "off_the_shelf", "fine_tuning", "scratch", "multi_task", "seeds", "common_classes"})
-TRAIN |= {"features"}
+COMPUTE = frozenset(
+    ("pretrain", "features", "off_the_shelf", "fine_tuning", "scratch", "multi_task", "seeds", "common_classes")
+)
 #: Commands that have no use for a second core.
-LIGHT = frozenset({"code", "catalogue", "splits", "audit", "download", "import_weights", "import_model"})
-LIGHT |= {"register", "champions", "tuned", "publish", "report"}
+LIGHT = frozenset(
+    ("code", "catalogue", "splits", "audit", "download", "import_weights", "import_model")
+    + ("register", "champions", "tuned", "publish", "report")
+)
 
 
 @dataclass(frozen=True)
-class Needs:
-    """Cores, GPUs and memory that a stage has to itself."""
+class Resources:
+    """Cores, GPUs and memory: what a machine has, or a stage has to itself."""
 
     cores: int
     gpus: int = 0
     memory_mib: int = 0
 
-    def __add__(self, other: Needs) -> Needs:
-        return Needs(self.cores + other.cores, self.gpus + other.gpus, self.memory_mib + other.memory_mib)
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(self.cores + other.cores, self.gpus + other.gpus, self.memory_mib + other.memory_mib)
 
-    def fit(self, machine: Needs) -> bool:
+    def fit(self, machine: Resources) -> bool:
         """Whether a machine has it all."""
         return self.cores <= machine.cores and self.gpus <= machine.gpus and self.memory_mib <= machine.memory_mib
 
 
-def needs_of(command: str, training: Training, machine: Needs, memory_mib: int) -> Needs:
+def needs_of(command: str, training: Training, machine: Resources, memory_mib: int) -> Resources:
     """What a line of dvc.yaml asks for, at most what there is; so much memory as it took the last time.
 
     What a stage writes does not depend on what runs beside it, so it gets the threads that it would have alone: a
@@ -40,11 +43,11 @@ def needs_of(command: str, training: Training, machine: Needs, memory_mib: int) 
     """
     words = command.split()
     name = words[1] if len(words) > 1 and words[0] == "rijksnet" else ""
-    trains = name in TRAIN
+    computes = name in COMPUTE
     cores = machine.cores
     if name in LIGHT:
         cores = 1
-    elif trains and training.threads != "auto":
+    elif computes and training.threads != "auto":
         cores = min(training.threads, machine.cores)
-    gpus = min(1, machine.gpus) if trains and training.device in ("auto", "cuda") else 0
-    return Needs(1 if gpus else cores, gpus, min(memory_mib, machine.memory_mib))
+    gpus = min(1, machine.gpus) if computes and training.device in ("auto", "cuda") else 0
+    return Resources(1 if gpus else cores, gpus, min(memory_mib, machine.memory_mib))
