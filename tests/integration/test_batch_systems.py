@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from threading import Thread
@@ -89,6 +90,7 @@ def test_what_a_job_asks_for(system: str, tmp_path: Path, monkeypatch: pytest.Mo
     why = "bsub" if system == "lsf" else "no such queue"  # dask-jobqueue does not look at what LSF says
     with pytest.raises(RunError, match=f"{system} does not take the jobs .*{why}"), engine.of_batch_system(cluster):
         pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # dask-jobqueue takes it when it is imported
     handed = (tmp_path / "handed").read_text()
     assert "cores=4,gpus=1,memory_mib=476" in handed
     for directive in directives:

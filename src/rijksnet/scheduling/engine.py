@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -176,8 +177,8 @@ def of_batch_system(cluster: Cluster) -> Iterator[Engine]:
 def _submitted(cluster: Cluster, has: Resources) -> Any:
     """Dask's view of the batch system, which has taken the jobs."""
     import dask
-    import dask_jobqueue
 
+    dask_jobqueue = _dask_jobqueue()
     dask.config.set({"distributed.scheduler.allowed-failures": LOSSES})
     names = {"slurm": "SLURM", "pbs": "PBS", "sge": "SGE", "lsf": "LSF", "oar": "OAR", "htcondor": "HTCondor"}
     own: dict[str, Any] = {"queue": cluster.queue, "walltime": cluster.walltime}
@@ -221,6 +222,15 @@ def _submitted(cluster: Cluster, has: Resources) -> Any:
             f"{cluster.system} does not take the jobs that `cluster` in params.yaml asks for: {why}"
         ) from error
     return jobs
+
+
+def _dask_jobqueue() -> Any:
+    """dask-jobqueue, which makes Ctrl-C a quiet success of the whole process when it is imported."""
+    before = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    signal.signal(signal.SIGINT, before)
+    return dask_jobqueue
 
 
 def _has(client: Client, address: str) -> list[Resources]:
