@@ -48,11 +48,15 @@ def _engine(chosen: Params, scheduler: str, jobs: int) -> AbstractContextManager
 
     if not scheduler:
         return engine.this_machine(jobs or engine.machine().cores)
-    if scheduler not in get_args(System):
+    if ":" in scheduler:
         return engine.of_scheduler(scheduler)
+    if scheduler not in get_args(System):
+        raise ParamsError(
+            f"--scheduler is {scheduler!r}: give an address such as tcp://10.0.0.1:8786, or one of {get_args(System)}"
+        )
     if chosen.cluster is None or chosen.cluster.system != scheduler:
         has = "no `cluster`" if chosen.cluster is None else f"a `cluster` of system {chosen.cluster.system!r}"
         raise ParamsError(
-            f"params.yaml has {has}, which must say what {scheduler} is asked for: see docs/parameters.md"
+            f"params.yaml has {has}, which must say what {scheduler} is asked for: docs/pipeline.md has one to copy"
         )
     return engine.of_batch_system(chosen.cluster)

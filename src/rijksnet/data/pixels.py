@@ -77,7 +77,7 @@ def pack(
     paths.images.unlink(missing_ok=True)
     with replacing_folder(paths.pixels) as folder:
         targets = _create(folder, catalogue.num_rows, sorted(set(sizes)))
-        looks, problems = _decode_all(catalogue, targets, squares, workers or _cores(), paths.collection)
+        looks, problems = _decode_all(catalogue, targets, squares, workers or cores(), paths.collection)
         _write_unreadable(catalogue, problems, paths.unreadable)
         counts = PixelCounts(catalogue.num_rows - len(problems), dict(Counter(problem.reason for problem in problems)))
         if not counts.images:
@@ -106,7 +106,8 @@ def _require_files(catalogue: pa.Table, paths: CollectionPaths) -> None:
         )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many of the machine's cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,6 @@ class Ended:
     """How it ended."""
 
     status: int
-    seconds: float
     host: str
 
 
@@ -53,7 +51,6 @@ def run_command(command: Command, stopped: Callable[[], bool]) -> Ended:
             f"worker {socket.gethostname()} does not see {command.folder}: the project must lie on a file system that "
             "all workers share, under the same path"
         )
-    started = time.monotonic()
     environment = {**os.environ, **command.environment}
     with Path(command.output).open("ab") as output:
         process = subprocess.Popen(
@@ -76,4 +73,4 @@ def run_command(command: Command, stopped: Callable[[], bool]) -> Ended:
         finally:
             process.stdin.close()
             process.wait()
-    return Ended(process.returncode, time.monotonic() - started, socket.gethostname())
+    return Ended(process.returncode, socket.gethostname())

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psutil
 
+from rijksnet.data.pixels import cores
 from rijksnet.errors import RunError
 from rijksnet.scheduling.command import run_command
 from rijksnet.scheduling.output import OUTPUT
@@ -252,8 +253,7 @@ def _has(client: Client, address: str) -> list[Resources]:
 
 def machine() -> Resources:
     """What this machine has: cores that this process may use, NVIDIA's GPUs, memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Resources(cores, len(_gpus()), psutil.virtual_memory().total // 2**20)
+    return Resources(cores(), len(_gpus()), psutil.virtual_memory().total // 2**20)
 
 
 def _gpus() -> list[str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from rijksnet.errors import RunError
+from rijksnet.cli import app
+from rijksnet.errors import ParamsError, RunError
 from rijksnet.params import Params
 from rijksnet.planning import durations
 from rijksnet.scheduling import engine
@@ -414,3 +415,15 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) 
         engine.of_scheduler("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "told"),
+    [("slum", r"--scheduler is 'slum': give an address .*'slurm'"), ("slurm", "params.yaml has no `cluster`")],
+)
+def test_a_scheduler_that_is_none_is_told(
+    monkeypatch: pytest.MonkeyPatch, reference: Path, scheduler: str, told: str
+) -> None:
+    monkeypatch.chdir(reference.parent)
+    with pytest.raises(ParamsError, match=told):
+        app(["repro", "--scheduler", scheduler], standalone_mode=False)
