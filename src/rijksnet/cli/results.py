@@ -42,20 +42,21 @@ def publish(
     It looks whether what MLflow claims to show is there, artifacts too, and mends what is not.
     """
     from rijksnet.errors import ParamsError
-    from rijksnet.publishing import check as checking
-    from rijksnet.publishing import publish as publishing
     from rijksnet.stages.publish import publish
 
     if check + repair + or_later > 1:
         raise ParamsError("--check, --repair and --or-later are different things: give one of them")
+    if or_later:
+        publish(params())
+        return
+    from rijksnet.publishing import check as checking  # MLflow takes seconds to import
+    from rijksnet.publishing import publish as publishing
+
     if check:
         found = checking.check(params())
         print(*found, sep="\n") if found else print("MLflow shows every run, whole")
         raise typer.Exit(1 if found else 0)
-    if or_later:
-        publish(params())
-    else:
-        publishing.publish(params(), thorough=repair)
+    publishing.publish(params(), thorough=repair)
 
 
 @app.command(rich_help_panel=RESULTS)

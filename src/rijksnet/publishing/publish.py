@@ -79,7 +79,7 @@ def is_candidate(params: Params, run: Run) -> bool:
     return (key.collection, key.strategy, key.initialisation) == (params.source.collection, "fine_tuning", "imagenet")
 
 
-def publish(params: Params, thorough: bool = False) -> None:
+def publish(params: Params, thorough: bool = False) -> bool:
     """Make MLflow complete from the run folders and the pins: runs, findings, registered versions, champions.
 
     Twice adds nothing. Which of MLflow's runs show them is written to `published.json`, also where the store failed
@@ -88,21 +88,25 @@ def publish(params: Params, thorough: bool = False) -> None:
     Args:
         thorough: look at the bytes of what is there, too, and put right what differs.
 
+    Returns:
+        Whether nothing was left out as damaged.
+
     Raises:
         TrackingError: it did.
     """
+    folders, left_out = list(RunFolder.complete_in()), list[RunError]()
     published: list[Publication] = []
     try:
         store = stores.open_store(params.tracking)
         with store.alone():
             try:
-                publish_runs(store, list(RunFolder.complete_in()), published, thorough)
+                publish_runs(store, folders, published, thorough)
             finally:
                 _write(PUBLISHED, known() | {str(one.run.key): _shown(store, one) for one in published})
             with store.answering("showing which runs are current"):
                 mlflow_store.tell_current(store, {one.run_id: one.run for one in published}, address.experiment())
             added = publish_findings(store, params, published, thorough)
-            explored = publish_studies(store, thorough)
+            explored = publish_studies(store, thorough, left_out)
             registered = sum(_register(store, one)[1] for one in published if is_candidate(params, one.run))
             for model in pins.source_models(params) if not address.experiment() else []:
                 pin = pins.read_pin(model.challenge, model.architecture)
@@ -117,14 +121,20 @@ def publish(params: Params, thorough: bool = False) -> None:
         f"there; {registered} versions registered, {added} findings and {explored} studies added at "
         f"{escape(address.shown(params.tracking))}"
     )
+    return len(published) == len(folders) and not left_out
 
 
-def publish_or_warn(params: Params) -> None:
-    """`publish` as a stage: a store that fails is told, and the next `dvc repro` goes on, for the stage always runs."""
+def publish_or_warn(params: Params) -> bool:
+    """`publish` as a stage: a store that fails is told, and the next `dvc repro` goes on, for the stage always runs.
+
+    Returns:
+        Whether nothing failed or was left out.
+    """
     try:
-        publish(params)
+        return publish(params)
     except TrackingError as error:
         console.print(f"[yellow]warning[/]: {escape(str(error))}")
+        return False
 
 
 def publish_runs(
@@ -208,14 +218,20 @@ def publish_findings(store: Store, params: Params, published: Sequence[Publicati
     return added
 
 
-def publish_studies(store: Store, thorough: bool = False) -> int:
-    """Show the concluded studies, a damaged one left out with a warning; the number that were not shown yet."""
+def publish_studies(store: Store, thorough: bool = False, left_out: list[RunError] | None = None) -> int:
+    """Show the concluded studies, a damaged one left out with a warning; the number that were not shown yet.
+
+    Args:
+        left_out: the list to which is added why a study was.
+    """
     added = 0
     for at in StudyFolder.concluded_in():
         try:
             study = at.read()
         except RunError as error:
             _warn(error)
+            if left_out is not None:
+                left_out.append(error)
             continue
         with TemporaryDirectory() as folder, store.answering(f"publishing {at.root}"):
             says = "\n\n".join(verdict(study))
@@ -251,5 +267,9 @@ def known() -> dict[str, Any]:
 
 
 def _write(file: Path, content: Mapping[str, object]) -> None:
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    with suppress(OSError, ValueError):
+        if file.read_text(encoding="utf-8") == text:
+            return
     with replacing(file) as partial:
-        partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")

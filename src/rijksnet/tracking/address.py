@@ -89,9 +89,13 @@ def absolute(tracking: Tracking) -> str:
 
 def artifacts(tracking: Tracking) -> str:
     """Address of the place where a local store's experiments keep artifacts: a folder, or `s3://…` and the like."""
-    if "://" in tracking.artifacts:
-        return tracking.artifacts
-    return (project() / tracking.artifacts).as_uri()
+    folder = artifact_folder(tracking)
+    return tracking.artifacts if folder is None else folder.as_uri()
+
+
+def artifact_folder(tracking: Tracking) -> Path | None:
+    """The folder in which a local store's experiments keep artifacts; None: they are elsewhere."""
+    return None if "://" in tracking.artifacts else project() / tracking.artifacts
 
 
 def exists(tracking: Tracking) -> bool:
