@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from rijksnet.cli import exploration, museums, repro, results, side_experiments, stages, starting  # noqa: F401  each adds its commands to the application
+from rijksnet.cli import exploration, museums, repro, results, side_experiments, stages, starting, suggesting  # noqa: F401  each adds its commands to the application
 from rijksnet.cli.app import app
 from rijksnet.cli.own_code import run_the_code_of
 from rijksnet.planning.durations import recorded

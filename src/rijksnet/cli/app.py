@@ -27,6 +27,7 @@ Run them from the project root. Parameters come from params.yaml.""",
 
 MUSEUMS, STAGES, SIDE_EXPERIMENTS = "From a museum's servers", "Stages of the pipeline", "Stages: side experiments"
 STARTING = "To begin"
+USE = "A trained network in use"
 EXPLORATION, RESULTS, MODELS = "Beside the pipeline: exploration", "Results and tracking", "Registered models"
 
 CollectionArgument = Annotated[str, typer.Argument(help="a collection in params.yaml", show_default=False)]

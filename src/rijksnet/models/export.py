@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.markup import escape
 
-from rijksnet.errors import RunError, TrackingError
-from rijksnet.files import replacing_folder, sha256_of
+from rijksnet.errors import RunError
+from rijksnet.files import replacing_folder
+from rijksnet.models.lookup import open_model
 from rijksnet.networks import published, theta
-from rijksnet.paths import RUNS
 from rijksnet.publishing.card import card
-from rijksnet.runs.folder import RunFolder
 from rijksnet.serving.classifier import Classifier
-from rijksnet.tracking import registry, stores
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rijksnet.models.lookup import TrainedModel
     from rijksnet.params import Params
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -83,39 +82,14 @@ def export(params: Params, what: str, out: Path, form: Form) -> None:
     """
     if out.exists():
         raise RunError(f"{out} is there already: name a new folder")
-    at = RunFolder(RUNS / what.removeprefix(f"{RUNS}/"))
-    if at.run.is_file():
-        _write(at, at.weights, out, form)
-        return
-    store = stores.open_store(params.tracking)
-    with TemporaryDirectory() as folder:
-        with store.answering(f"fetching {what}"):
-            version = _version(store, what)
-            kept = RunFolder(Path(store.client.download_artifacts(version.run_id, "run", folder)))
-            file = registry.fetch_version(store, version, Path(folder) / "model")
-        _write(kept, file, out, form)
+    with open_model(params, what) as model:
+        _write(model, out, form)
 
 
-def _version(store: stores.Store, what: str) -> Any:
-    reference = registry.Reference.parse(what)
-    found = registry.find(store, reference)
-    if found is None:
-        known = [str(one.version) for one in registry.versions(store, reference.name)] if reference else []
-        raise TrackingError(
-            f"{what!r} is neither a run here nor a registered model with such a version; of "
-            f"{reference.name if reference else what!r} there are the versions {known}"
-        )
-    return found
-
-
-def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
-    run = at.read(verify=False)
-    if not file.is_file():
-        raise RunError(f"{at.root} has no {file.name}: a {run.key.strategy} leaves no network to export")
-    if sha256_of(file) != run.files.get(at.weights.name):
-        raise RunError(f"{file} is not what the run {run.key} wrote: its card would be another network's")
+def _write(trained: TrainedModel, out: Path, form: Form) -> None:
+    run = trained.run
     size, normalisation = run.inputs["input_size"], run.inputs["normalisation"]
-    model = Classifier(file, **run.inputs)
+    model = Classifier(trained.weights, **run.inputs)
     with replacing_folder(out) as part:
         if form == "timm":
             licences = [step["licence"] for step in run.ancestry if "licence" in step]
@@ -126,5 +100,5 @@ def _write(at: RunFolder, file: Path, out: Path, form: Form) -> None:
         usage = USAGE[form].format(name=out.name, size=size)
         if run.inputs["squares"] == "padded":
             usage = f"{PADDING.format(size=size)}\n{usage}"
-        (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(at, run)}\n", encoding="utf-8")
+        (part / "README.md").write_text(f"# {run.key}\n\n{usage}\n{card(trained.at, run)}\n", encoding="utf-8")
     console.print(escape(f"{out}: {run.key}, loaded again and asked: the same answers, within {apart:.1g}"))

@@ -20,6 +20,8 @@ from rijksnet.rendering import html
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from numpy.typing import NDArray
+
     from rijksnet.params import Challenge
     from rijksnet.paths import CollectionPaths
 
@@ -56,10 +58,14 @@ class Pictures:
         catalogue = read_catalogue(self._paths.catalogue)
         return catalogue.filter(pc.is_in(catalogue["image"], pa.array(self._rows, pa.string())))
 
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """A packed image, (size, size, 3)."""
+        assert self._pixels is not None, "asked for only where pixels are"
+        return np.asarray(self._pixels[self._rows[image]])
+
     def of(self, object_id: str, image: str) -> Picture:
         """The picture of a packed image."""
-        assert self._pixels is not None, "asked for only where pixels are"
-        picture = Image.fromarray(np.asarray(self._pixels[self._rows[image]]))
+        picture = Image.fromarray(self.pixels(image))
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return Picture(object_id, image, html.encoded(picture, "JPEG", QUALITY))
 

@@ -52,7 +52,7 @@ def gallery(pixels: NDArray[np.uint8], labels: Sequence[str], networks: Sequence
             right = network.answers[row] == labels[row]
             heading = f"{method}\n{network.name}" if row == 0 else ""
             verdict = f"{'✓' if right else '✗'} {network.answers[row]}"
-            shown = _over(grey, network.maps[method][row])
+            shown = over(grey, network.maps[method][row])
             _picture(grid[row][1 + i], shown, heading, verdict, RIGHT if right else WRONG)
     headline(figure, title)
     return png(figure)
@@ -65,7 +65,7 @@ def _picture(axes, image, heading: str, caption: str, colour: str) -> None:  # t
         axes.set_title(heading, fontsize=8, color=MUTED)
 
 
-def _over(grey: NDArray[np.float64], saliency: NDArray[np.float32]) -> NDArray[np.float64]:
+def over(grey: NDArray[np.float64], saliency: NDArray[np.float32]) -> NDArray[np.float64]:
     """The map in colour over the image in grey: the more salient, the less the image shows through."""
     from matplotlib import colormaps
 

@@ -1,9 +1,10 @@
 """From which confidence on a network may answer, so that its answers are as often right as a person asks.
 
 Answers are taken from the surest down, and so many are allowed as a test still shows to be right often enough. The
-numbers of answers that are tested are fixed beforehand and the first that fails ends it, so that no correction for
-several tests is needed (fixed-sequence testing, in the manner of Learn then Test: Angelopoulos et al. 2021). What holds
-for the objects that the threshold was set on holds for others only as far as they are alike.
+numbers of answers that are tested are fixed beforehand, in sequences that each end at the first that fails, so that
+only the number of sequences needs a correction (fixed-sequence testing with several starts, in the manner of Learn then
+Test: Angelopoulos et al. 2021). With one, a single wrong answer among the very surest would end all. What holds for the
+objects that the threshold was set on holds for others only as far as they are alike.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 #: How sure it is that the precision is at least that asked for.
 LEVEL = 0.9
 
-#: Numbers of answers that are tested, evenly from the fewest that can pass to all.
-STEPS = 50
+#: Where sequences start, in times the fewest answers that can pass; and numbers tested in each, evenly up to all.
+STARTS, STEPS = (1, 2, 4), 50
+
+#: A class has a threshold of its own from so many times the fewest answers on; with less it would hardly ever pass.
+ENOUGH = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Threshold:
 
 def fewest(asked: float) -> int:
     """So many answers, all right, show a precision of `asked` in (0, 1); fewer cannot."""
-    return math.ceil(math.log(1 - LEVEL) / math.log(asked))
+    return math.ceil(math.log((1 - LEVEL) / len(STARTS)) / math.log(asked))
 
 
 def threshold(confidence: Floats, correct: Booleans, asked: float) -> Threshold:
@@ -64,14 +68,15 @@ def threshold(confidence: Floats, correct: Booleans, asked: float) -> Threshold:
     """
     order = np.argsort(-confidence, kind="stable")
     sure, right = confidence[order], np.cumsum(correct[order])
-    n, first = len(order), fewest(asked)
+    n = len(order)
     allowed = 0
-    for answers in np.unique(np.linspace(first, n, STEPS).round().astype(int)) if n >= first else ():
-        whole = int(np.searchsorted(-sure, -sure[answers - 1], side="right"))  # with all that are as sure as the last
-        wrong = whole - int(right[whole - 1])
-        if binom.cdf(wrong, whole, 1 - asked) > 1 - LEVEL:
-            break
-        allowed = whole
+    for start in (times * fewest(asked) for times in STARTS):
+        for answers in np.unique(np.linspace(start, n, STEPS).round().astype(int)) if n >= start else ():
+            whole = int(np.searchsorted(-sure, -sure[answers - 1], side="right"))  # with all as sure as the last
+            wrong = whole - int(right[whole - 1])
+            if binom.cdf(wrong, whole, 1 - asked) > (1 - LEVEL) / len(STARTS):
+                break
+            allowed = max(allowed, whole)
     if not allowed:
         return Threshold(math.inf, math.nan, 0.0, 1.0, 0, n)
     hits = int(right[allowed - 1])
@@ -95,7 +100,7 @@ def thresholds(
         confidence, answers, labels: (N,), as `threshold` takes them; classes by number.
         classes: their names.
     """
-    own = [i for i in range(len(classes)) if (answers == i).sum() >= fewest(asked)]
+    own = [i for i in range(len(classes)) if (answers == i).sum() >= ENOUGH * fewest(asked)]
     found: dict[str | None, Threshold] = {}
     for i in own:
         its = answers == i

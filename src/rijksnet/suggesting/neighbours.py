@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rijksnet.suggesting.suggestion import Neighbour
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from rijksnet.suggesting.answers import Answers
+    from rijksnet.suggesting.objects import Objects
+
     Floats = NDArray[np.float32]
+
+#: Labelled objects that are shown with each suggestion.
+NEAREST = 3
 
 #: Pictures that are compared at once: their similarities to 100,000 others are 400 MB.
 AT_ONCE = 1024
@@ -79,3 +87,39 @@ def unlike(nearest_of_validation: Floats) -> float:
         nearest_of_validation: that similarity, of pictures of the same collection that were not learnt from.
     """
     return float(np.quantile(nearest_of_validation, 1 - USUAL))
+
+
+class LabelledNeighbours:
+    """The labelled objects of a collection that look most alike."""
+
+    def __init__(self, objects: Objects, answers: Answers) -> None:
+        self._objects, self._its = objects, directions(answers.features)
+        pairs = [(row, i) for i in objects.labelled for row in objects.rows[i]]
+        self._rows = np.array([row for row, _ in pairs], np.int64)
+        self._of = [i for _, i in pairs]
+        self._image = {row: name for i in objects.labelled for row, name in self._named(i)}
+
+    def _named(self, position: int) -> list[tuple[int, str]]:
+        return list(zip(self._objects.rows[position].tolist(), self._objects.images[position], strict=True))
+
+    def of(self, positions: NDArray[np.int64]) -> list[tuple[Neighbour, ...]]:
+        """Of each object, by any of its pictures; never itself."""
+        if not len(self._rows) or not len(positions):
+            return [()] * len(positions)
+        rows = np.concatenate([self._objects.rows[i] for i in positions])
+        whose = np.repeat(np.arange(len(positions)), [len(self._objects.rows[i]) for i in positions])
+        ids = [self._objects.ids[i] for i in self._of]
+        found = nearest(self._its[rows], self._its[self._rows], ids, NEAREST + 1)
+        best: list[dict[int, tuple[float, int]]] = [{} for _ in positions]
+        for place, chosen, similarities in zip(whose, found.pictures, found.similarities, strict=True):
+            for known, similarity in zip(chosen.tolist(), similarities.tolist(), strict=True):
+                at = self._of[known]
+                if at != positions[place] and similarity > best[place].get(at, (-2.0, 0))[0]:
+                    best[place][at] = (similarity, int(self._rows[known]))
+        return [
+            tuple(
+                Neighbour(self._objects.ids[at], self._image[row], self._objects.labels[at] or "", similarity)
+                for at, (similarity, row) in sorted(its.items(), key=lambda item: (-item[1][0], item[0]))[:NEAREST]
+            )
+            for its in best
+        ]

@@ -16,7 +16,7 @@ def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     return confidence, draw.uniform(size=n) < confidence
 
 
-@pytest.mark.parametrize(("asked", "few"), [(0.95, 45), (0.9, 22), (0.99, 230), (0.5, 4)])
+@pytest.mark.parametrize(("asked", "few"), [(0.95, 67), (0.9, 33), (0.99, 339), (0.5, 5)])
 def test_so_many_right_answers_are_needed(asked: float, few: int) -> None:
     assert fewest(asked) == few
     perfect = threshold(np.linspace(1, 0.9, few), np.ones(few, bool), asked)
@@ -46,11 +46,17 @@ def test_it_answers_down_to_its_confidence() -> None:
 
 
 def test_equal_confidences_are_answered_together() -> None:
-    confidence = np.array([1.0] * 50 + [0.9] * 50)
-    all_right = threshold(confidence, np.ones(100, bool), 0.95)
-    assert all_right.answered == 100
-    half = threshold(confidence, np.arange(100) < 80, 0.95)
-    assert (half.answered, half.confidence) == (50, 1.0)
+    confidence = np.array([1.0] * 80 + [0.9] * 80)
+    all_right = threshold(confidence, np.ones(160, bool), 0.95)
+    assert all_right.answered == 160
+    half = threshold(confidence, np.arange(160) < 120, 0.95)
+    assert (half.answered, half.confidence) == (80, 1.0)
+
+
+def test_a_wrong_answer_among_the_surest_does_not_end_all() -> None:
+    correct = np.ones(300, bool)
+    correct[5] = False
+    assert threshold(np.linspace(1, 0.5, 300), correct, 0.9).answered == 300
 
 
 def test_a_network_that_is_never_sure_enough_does_not_answer() -> None:
