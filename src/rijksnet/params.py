@@ -10,6 +10,7 @@ from rijksnet.cluster_params import Cluster
 from rijksnet.collection_params import Architecture, Collection, Frozen, Name
 from rijksnet.errors import ParamsError
 from rijksnet.exploration_params import Exploration, Recipes
+from rijksnet.service_params import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,6 +194,7 @@ class Params(Frozen):
     paper_curves: bool = Field(description="whether validation curves show the paper's own as a faint layer")
     tracking: Tracking = Field(description="MLflow")
     cluster: Cluster | None = Field(description="a batch system that `rijksnet repro` may use; null: none")
+    service: Service = Field(description="`rijksnet serve`: whose pictures it may fetch, and its limits")
 
     @model_validator(mode="after")
     def _collections_exist(self) -> Params:

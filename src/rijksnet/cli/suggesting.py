@@ -1,4 +1,4 @@
-"""The command that asks a trained network for what a museum does not say."""
+"""The commands that put a trained network to use: asked for what a museum does not say, and as a service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from rijksnet.cli.app import USE, CollectionArgument, app, check_challenge, params_with
+from rijksnet.cli.app import USE, CollectionArgument, app, check_challenge, params, params_with
+
+#: Where nobody but this machine can ask.
+LOCAL = "127.0.0.1"
 
 
 @app.command(rich_help_panel=USE)
@@ -29,13 +32,11 @@ def suggest(
     """
     from datetime import UTC, datetime
 
-    from rijksnet.errors import ParamsError
     from rijksnet.suggesting import sheet
     from rijksnet.suggesting.suggest import suggest
     from rijksnet.suggesting.write import write
 
-    if not 0 < precision < 1:
-        raise ParamsError(f"--precision {precision} is none: a number between 0 and 1, such as 0.95")
+    _check_precision(precision)
     chosen = params_with(collection)
     found = suggest(chosen, collection, check_challenge(challenge), model, precision, check, sheet.DARED)
     folder = out / collection
@@ -43,3 +44,39 @@ def suggest(
     page = sheet.write_sheet(found, folder)
     print(*sheet.verdict(found), sep="\n")
     print(f"{page} shows them; {page.with_suffix('.csv')} has a row for each object")
+
+
+@app.command(rich_help_panel=USE)
+def serve(
+    model: Annotated[
+        str, typer.Argument(help="a run's key, or a registered NAME, NAME/VERSION or NAME@ALIAS", show_default=False)
+    ],
+    precision: Annotated[float, typer.Option(help="how often suggestions have to be right, between 0 and 1")] = 0.95,
+    host: Annotated[str, typer.Option(help="address to listen on; any but this machine's own needs a token")] = LOCAL,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8080,
+    follow: Annotated[float, typer.Option(min=0.1, help="seconds between looks at the registry")] = 10.0,
+) -> None:
+    """Serve a trained network: POST a picture to /classify, or drop it on the page.
+
+    Answers are ranked labels with calibrated probabilities, a suggestion where the network dares one, the labelled
+    objects that look most alike, and where it looked. A model's name or alias is followed: what `rijksnet promote`
+    makes champion answers without a restart. /openapi.json describes it, /metrics is for Prometheus, /health for
+    watchers.
+    Limits, and servers whose pictures may be asked about by their address, are the section `service` of params.yaml.
+
+    Other machines may ask where --host lets them and RIJKSNET_TOKEN is set: requests then bear `Authorization: Bearer
+    TOKEN`.
+    """
+    import os
+
+    from rijksnet.service.run import serve
+
+    _check_precision(precision)
+    serve(params(), model, precision, host, port, os.environ.get("RIJKSNET_TOKEN", ""), follow)
+
+
+def _check_precision(precision: float) -> None:
+    from rijksnet.errors import ParamsError
+
+    if not 0 < precision < 1:
+        raise ParamsError(f"--precision {precision} is none: a number between 0 and 1, such as 0.95")

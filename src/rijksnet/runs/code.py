@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parents[1]
 COMPUTE_NOTHING = {
     "rijksnet.params": "what params.yaml may say: its values are parameters of the stages, and it has no others",
     "rijksnet.cluster_params": "which machines run stages",
+    "rijksnet.service_params": "what a service takes on",
     "rijksnet.errors": "what is said when something is wrong",
     "rijksnet.progress": "what a person sees meanwhile",
     "rijksnet.runs.live": "what MLflow shows meanwhile",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rijksnet.data.decode import decode
+from rijksnet.data.decode import UnreadableError, decode
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network
 
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from rijksnet.params import Squares
     from rijksnet.protocol import InputNormalisation
+
+
+#: From so many pictures at a time on, an answer in float32 does not depend on how many there are, to the last bit
+#: (measured: docs/decisions.md); in bf16 it never does.
+SETTLED = 16
 
 
 @dataclass(frozen=True)
@@ -50,20 +57,36 @@ class Classifier:
         weights.load_softmax(self.network.softmax, tensors, file)
 
     @torch.no_grad()
-    def rank(self, images: Sequence[bytes]) -> list[list[LabelProbability]]:
-        """All classes of each image, the most probable first.
+    def rank(self, images: Sequence[bytes]) -> list[list[LabelProbability] | UnreadableError]:
+        """All classes of each image, the most probable first, as the network's evaluation in float32 gave them; or why
+        it cannot be read: the others have their answers all the same.
 
         Args:
             images: encoded image files, as a museum keeps them.
-
-        Raises:
-            rijksnet.data.decode.UnreadableError: one of them is no readable image.
         """
+        decoded = [self._decoded(image) for image in images]
+        pixels = [one for one in decoded if not isinstance(one, UnreadableError)]
+        ranked = iter(self._rank(np.stack(pixels)) if pixels else ())
+        return [one if isinstance(one, UnreadableError) else next(ranked) for one in decoded]
+
+    def _decoded(self, image: bytes) -> NDArray[np.uint8] | UnreadableError:
         stretched, padded = ([self.input_size], []) if self.squares == "stretched" else ([], [self.input_size])
-        pixels = np.stack([decode(image, stretched, padded)[0] for image in images])
-        probabilities = self.network(torch.from_numpy(pixels)).softmax(1)
+        try:
+            return decode(image, stretched, padded)[0]
+        except UnreadableError as error:
+            return error
+
+    def _rank(self, pixels: NDArray[np.uint8]) -> list[list[LabelProbability]]:
+        probabilities = self.network(torch.from_numpy(settled(pixels)))[: len(pixels)].softmax(1)
         order = probabilities.argsort(1, descending=True)
         return [
             [LabelProbability(self.classes[column], row[column].item()) for column in columns]
             for row, columns in zip(probabilities, order.tolist(), strict=True)
         ]
+
+
+def settled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (n, H, W, 3), and so many black ones behind them that answers in float32 do not depend on n."""
+    if len(pixels) >= SETTLED:
+        return pixels
+    return np.concatenate([pixels, np.zeros((SETTLED - len(pixels), *pixels.shape[1:]), np.uint8)])

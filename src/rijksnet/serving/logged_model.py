@@ -13,6 +13,9 @@ from rijksnet.runs import code
 if TYPE_CHECKING:
     from rijksnet.runs.folder import Run, RunFolder
 
+#: Of the table that a served model answers with.
+COLUMNS = ("label", "probability", "ranking", "problem")
+
 REQUIREMENTS = (
     "torch",
     "torchvision",
@@ -41,7 +44,14 @@ def save_model(at: RunFolder, run: Run, folder: Path) -> None:
 
     signature = ModelSignature(
         Schema([ColSpec("binary", "image")]),
-        Schema([ColSpec("string", "label"), ColSpec("double", "probability"), ColSpec("string", "ranking")]),
+        Schema(
+            [
+                ColSpec("string", "label"),
+                ColSpec("double", "probability"),
+                ColSpec("string", "ranking"),
+                ColSpec("string", "problem"),
+            ]
+        ),
     )
     with TemporaryDirectory() as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about an input example, which would have to be a museum's image

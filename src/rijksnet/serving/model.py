@@ -21,12 +21,16 @@ class ArtClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,mis
         self.classifier = Classifier(Path(context.artifacts["weights"]), **config)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row per image: label, its probability, and the ranking as JSON [[label, probability], ...]."""
-        rows = []
-        for ranked in self.classifier.rank(list(model_input["image"])):
-            ranking = json.dumps([[one.label, one.probability] for one in ranked[:RANKED]], ensure_ascii=False)
-            rows.append({"label": ranked[0].label, "probability": ranked[0].probability, "ranking": ranking})
-        return pd.DataFrame(rows)
+        """One row per image: label, its probability, the ranking as JSON [[label, probability], ...], and `problem`:
+        why the image cannot be read, with an empty label and probability 0; else empty."""
+        return pd.DataFrame([_row(ranked) for ranked in self.classifier.rank(list(model_input["image"]))])
+
+
+def _row(ranked: Any) -> dict[str, Any]:
+    if isinstance(ranked, Exception):
+        return {"label": "", "probability": 0.0, "ranking": "[]", "problem": str(ranked)}
+    ranking = json.dumps([[one.label, one.probability] for one in ranked[:RANKED]], ensure_ascii=False)
+    return {"label": ranked[0].label, "probability": ranked[0].probability, "ranking": ranking, "problem": ""}
 
 
 mlflow.models.set_model(ArtClassifier())

@@ -95,6 +95,7 @@ def parameters(
                 "live_after_s": 30,
             },
             "cluster": None,
+            "service": {"hosts": [], "megabytes": 20, "seconds": 30, "requests": 64},
         }
     )
 

@@ -32,6 +32,7 @@ LEFT_ALONE = {
     "exploration": "studies of learning rate and optimiser; off until `rijksnet explore` is called",
     "tracking": "MLflow",
     "cluster": "a batch system such as SLURM whose machines run stages (docs/pipeline.md); null: none",
+    "service": "`rijksnet serve`: whose pictures it may fetch by their address, and what it takes on at a time",
 }
 
 

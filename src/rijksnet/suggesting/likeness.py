@@ -12,7 +12,7 @@ from rijksnet.errors import RijksNetError
 from rijksnet.paths import CollectionPaths
 from rijksnet.protocol import TEST, TRAIN, VALIDATION
 from rijksnet.suggesting.answers import answers_to
-from rijksnet.suggesting.neighbours import directions, nearest, unlike
+from rijksnet.suggesting.neighbours import closest, directions, unlike
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,22 +23,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """Of each of M pictures the cosine to the most similar one learnt from, (M,); below `least` it is unlike all."""
+class Learnt:
+    """The pictures that a network learnt from, as `directions` (L, F); what is less similar than `least` to all of them
+    is unlike them."""
 
-    similarity: NDArray[np.float32]
+    directions: NDArray[np.float32]
     least: float
 
-    @property
-    def is_unlike(self) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = self.similarity < self.least
-        return found
+    def similarity(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Of pictures, by their features (M, F), the cosine to the most similar one learnt from, (M,)."""
+        return closest(directions(features), self.directions)
 
 
-def likeness(params: Params, model: TrainedModel, paths: CollectionPaths, answers: Answers) -> Likeness | str:
-    """Of a collection's pictures to those that the network learnt from; or why that is not known.
+def learnt(params: Params, model: TrainedModel, paths: CollectionPaths, answers: Answers) -> Learnt | str:
+    """What the network learnt from, where that is here; or why it is not known.
 
     `least` is what one in a hundred of the pictures of its own collection that it did not learn from stays below.
+
+    Args:
+        answers: to a collection's pictures, which are used if it is the network's own.
     """
     key = model.run.key
     home = CollectionPaths(key.collection)
@@ -53,8 +56,6 @@ def likeness(params: Params, model: TrainedModel, paths: CollectionPaths, answer
     except RijksNetError as error:
         return str(error)
     its = directions(at_home.features)
-    learnt = its[data[TRAIN].rows]
-    names = [str(row) for row in data[TRAIN].rows]
+    known = its[data[TRAIN].rows]
     held_out = its[np.concatenate([data[VALIDATION].rows, data[TEST].rows])]
-    least = unlike(nearest(held_out, learnt, names, 1).similarities[:, 0])
-    return Likeness(nearest(directions(answers.features), learnt, names, 1).similarities[:, 0], least)
+    return Learnt(known, unlike(closest(held_out, known)))

@@ -68,6 +68,12 @@ def nearest(asked: Floats, known: Floats, objects: Sequence[str], most: int) -> 
     return Neighbours(pictures, similarities)
 
 
+def closest(asked: Floats, known: Floats) -> Floats:
+    """The similarity of each to the most similar known picture, (N,); arguments as of `nearest`, M at least 1."""
+    parts = [(asked[start : start + AT_ONCE] @ known.T).max(axis=1) for start in range(0, len(asked), AT_ONCE)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
 def _best_of_each(similarity: Floats, group: NDArray[np.intp], count: int) -> NDArray[np.int64]:
     """Positions of the most similar picture of each of the `count` most similar groups."""
     looked_at = min(len(similarity), 4 * count)
@@ -98,6 +104,7 @@ class LabelledNeighbours:
         self._rows = np.array([row for row, _ in pairs], np.int64)
         self._of = [i for _, i in pairs]
         self._image = {row: name for i in objects.labelled for row, name in self._named(i)}
+        self._known, self._ids = self._its[self._rows], [objects.ids[i] for i in self._of]
 
     def _named(self, position: int) -> list[tuple[int, str]]:
         return list(zip(self._objects.rows[position].tolist(), self._objects.images[position], strict=True))
@@ -108,18 +115,28 @@ class LabelledNeighbours:
             return [()] * len(positions)
         rows = np.concatenate([self._objects.rows[i] for i in positions])
         whose = np.repeat(np.arange(len(positions)), [len(self._objects.rows[i]) for i in positions])
-        ids = [self._objects.ids[i] for i in self._of]
-        found = nearest(self._its[rows], self._its[self._rows], ids, NEAREST + 1)
+        found = nearest(self._its[rows], self._known, self._ids, NEAREST + 1)
         best: list[dict[int, tuple[float, int]]] = [{} for _ in positions]
         for place, chosen, similarities in zip(whose, found.pictures, found.similarities, strict=True):
             for known, similarity in zip(chosen.tolist(), similarities.tolist(), strict=True):
                 at = self._of[known]
                 if at != positions[place] and similarity > best[place].get(at, (-2.0, 0))[0]:
                     best[place][at] = (similarity, int(self._rows[known]))
+        ranked = [sorted(its.items(), key=lambda item: (-item[1][0], item[0]))[:NEAREST] for its in best]
+        return [tuple(self._neighbour(at, row, similarity) for at, (similarity, row) in its) for its in ranked]
+
+    def to(self, features: NDArray[np.floating]) -> list[tuple[Neighbour, ...]]:
+        """Of pictures that are not the collection's, by their features, (n, F)."""
+        if not len(self._rows):
+            return [()] * len(features)
+        found = nearest(directions(features), self._known, self._ids, NEAREST)
         return [
             tuple(
-                Neighbour(self._objects.ids[at], self._image[row], self._objects.labels[at] or "", similarity)
-                for at, (similarity, row) in sorted(its.items(), key=lambda item: (-item[1][0], item[0]))[:NEAREST]
+                self._neighbour(self._of[known], int(self._rows[known]), float(similarity))
+                for known, similarity in zip(chosen.tolist(), similarities, strict=True)
             )
-            for its in best
+            for chosen, similarities in zip(found.pictures, found.similarities, strict=True)
         ]
+
+    def _neighbour(self, at: int, row: int, similarity: float) -> Neighbour:
+        return Neighbour(self._objects.ids[at], self._image[row], self._objects.labels[at] or "", similarity)

@@ -18,13 +18,14 @@ from rijksnet.saliency.attributions import BATCH_SIZE, by_grad_cam
 from rijksnet.serving.classifier import Classifier
 from rijksnet.statistics.calibration import rescale
 from rijksnet.statistics.label_errors import doubts
+from rijksnet.suggesting.adviser import advise
 from rijksnet.suggesting.answers import answers_to
-from rijksnet.suggesting.likeness import likeness
+from rijksnet.suggesting.likeness import learnt
 from rijksnet.suggesting.neighbours import USUAL, LabelledNeighbours
 from rijksnet.suggesting.objects import read_objects
 from rijksnet.suggesting.reference import UNKNOWN, elsewhere, foreign_reference, own_reference
 from rijksnet.suggesting.rule import Precision, measure, precision_of, set_rule
-from rijksnet.suggesting.suggestion import UNLIKE, UNSURE, Doubt, Drift, Suggestion, Suggestions
+from rijksnet.suggesting.suggestion import Doubt, Drift, Suggestion, Suggestions
 from rijksnet.training import compute
 
 if TYPE_CHECKING:
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from rijksnet.models.lookup import TrainedModel
     from rijksnet.params import Challenge, Params
     from rijksnet.suggesting.answers import Answers
-    from rijksnet.suggesting.likeness import Likeness
+    from rijksnet.suggesting.likeness import Learnt
     from rijksnet.suggesting.objects import Objects
     from rijksnet.suggesting.reference import Reference
     from rijksnet.suggesting.rule import Rule
-
-#: Classes that are named with each suggestion.
-RANKED = 3
 
 #: Strategies whose runs are asked where no model is named.
 ASKED = ("off_the_shelf", "fine_tuning", "scratch")
@@ -80,13 +78,14 @@ def suggest(
         else:
             reference = foreign_reference(classes, objects, answers)
         rule = set_rule(reference, reference.setting, classes, asked)
-        alike = likeness(params, found, paths, answers)
+        known = learnt(params, found, paths, answers)
+        similarity = None if isinstance(known, str) else known.similarity(answers.features)
         neighbours = LabelledNeighbours(objects, answers)
         promised = None
         if not is_own and len(reference):
             home = elsewhere(found)
             promised = precision_of(set_rule(home, home.setting, classes, asked), reference)
-        suggestions = _suggestions(objects, answers, rule, alike, neighbours)
+        suggestions = _suggestions(objects, answers, rule, known, similarity, neighbours)
         return Suggestions(
             collection,
             challenge,
@@ -98,7 +97,7 @@ def suggest(
             measure(reference, classes, asked),
             int(reference.setting.sum()),
             int((reference.labels[reference.setting] == UNKNOWN).sum()),
-            _drift(objects, alike, promised),
+            _drift(objects, known, similarity, promised),
             suggestions,
             _checked(reference) if check else None,
             len(objects.labelled) - int((reference.labels != UNKNOWN).sum()),
@@ -135,26 +134,20 @@ def _require_challenge(model: TrainedModel, challenge: str) -> None:
 
 
 def _suggestions(
-    objects: Objects, answers: Answers, rule: Rule, alike: Likeness | str, neighbours: LabelledNeighbours
+    objects: Objects,
+    answers: Answers,
+    rule: Rule,
+    known: Learnt | str,
+    similarity: NDArray[np.float32] | None,
+    neighbours: LabelledNeighbours,
 ) -> tuple[Suggestion, ...]:
+    most_alike = None if similarity is None else np.array([similarity[objects.rows[i]].max() for i in objects.blank])
     probabilities = objects.mean(answers.probabilities, objects.blank)
-    decision, scaled = rule.decide(probabilities), rescale(probabilities, rule.temperature)
-    found = []
-    for at, (position, near) in enumerate(zip(objects.blank, neighbours.of(objects.blank), strict=True)):
-        similarity = None if isinstance(alike, str) else float(alike.similarity[objects.rows[position]].max())
-        is_unlike = not isinstance(alike, str) and similarity is not None and similarity < alike.least
-        order = np.argsort(-scaled[at], kind="stable")[:RANKED]
-        found.append(
-            Suggestion(
-                objects.ids[position],
-                objects.images[position],
-                tuple((rule.classes[i], float(scaled[at, i])) for i in order),
-                rule.threshold(int(decision.best[at])).confidence,
-                UNLIKE if is_unlike else "" if decision.dared[at] else UNSURE,
-                similarity,
-                near,
-            )
-        )
+    advice = advise(rule, known, probabilities, most_alike, neighbours.of(objects.blank))
+    found = [
+        Suggestion(**vars(its), object_id=objects.ids[i], images=objects.images[i])
+        for i, its in zip(objects.blank, advice, strict=True)
+    ]
     return tuple(sorted(found, key=lambda one: (bool(one.why_not), -one.confidence, one.object_id)))
 
 
@@ -207,9 +200,12 @@ def where_it_looked(
     return found
 
 
-def _drift(objects: Objects, alike: Likeness | str, promised: Precision | None) -> Drift:
-    if isinstance(alike, str):
-        return Drift(None, 1 - USUAL, promised, alike)
-    shown = np.concatenate([objects.rows[i] for i in objects.blank]) if len(objects.blank) else np.arange(0)
-    shown = shown if len(shown) else np.arange(len(alike.similarity))
-    return Drift(float(alike.is_unlike[shown].mean()), 1 - USUAL, promised, "")
+def _drift(
+    objects: Objects, known: Learnt | str, similarity: NDArray[np.float32] | None, promised: Precision | None
+) -> Drift:
+    if isinstance(known, str) or similarity is None:
+        return Drift(None, 1 - USUAL, promised, str(known))
+    rows = (
+        np.concatenate([objects.rows[i] for i in objects.blank]) if len(objects.blank) else np.arange(len(similarity))
+    )
+    return Drift(float((similarity[rows] < known.least).mean()), 1 - USUAL, promised, "")

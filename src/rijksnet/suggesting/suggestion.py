@@ -29,15 +29,13 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Suggestion:
-    """What a network says of one object. `why_not` is empty where it dares to."""
+class Advice:
+    """What a network says of one picture, or of an object by all its pictures; `why_not` is empty where it dares to."""
 
-    object_id: str
-    images: tuple[str, ...]
     ranked: tuple[tuple[str, float], ...]  #: the most probable classes, with calibrated probabilities
     least: float  #: the confidence from which on its first class is answered; infinite: never
     why_not: str
-    similarity: float | None  #: to the most similar picture that the network learnt from, a cosine
+    similarity: float | None  #: to the most similar picture that the network learnt from, a cosine; None: not known
     neighbours: tuple[Neighbour, ...]
 
     @property
@@ -47,6 +45,14 @@ class Suggestion:
     @property
     def confidence(self) -> float:
         return self.ranked[0][1]
+
+
+@dataclass(frozen=True)
+class Suggestion(Advice):
+    """Advice on one of a collection's objects."""
+
+    object_id: str
+    images: tuple[str, ...]
 
 
 @dataclass(frozen=True)

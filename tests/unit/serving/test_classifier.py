@@ -62,10 +62,22 @@ def test_the_scale_makes_a_difference(tmp_path: Path) -> None:
     assert unit != pretrained
 
 
-def test_an_image_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_is_none_costs_only_itself(tmp_path: Path) -> None:
     saved(tmp_path / "w", "unit")
-    with pytest.raises(UnreadableError, match="not an image"):
-        Classifier(tmp_path / "w", 32, "stretched", "unit").rank([*files(1), b"no image at all"])
+    classifier, (first, last) = Classifier(tmp_path / "w", 32, "stretched", "unit"), files(2)
+    ranked, broken, ranked_too = classifier.rank([first, b"no image at all", last])
+    assert isinstance(broken, UnreadableError)
+    assert str(broken) == "not an image: begins with b'no image at all'"
+    assert [ranked, ranked_too] == classifier.rank([first, last])
+    assert isinstance(classifier.rank([b""])[0], UnreadableError)
+
+
+def test_answers_do_not_depend_on_how_many_are_asked_for(tmp_path: Path) -> None:
+    saved(tmp_path / "w", "unit")
+    classifier, images = Classifier(tmp_path / "w", 32, "stretched", "unit"), files(20)
+    together = classifier.rank(images)
+    assert [classifier.rank([image])[0] for image in images] == together
+    assert [one for i in range(0, 20, 3) for one in classifier.rank(images[i : i + 3])] == together
 
 
 def test_a_theta_is_no_classifier(tmp_path: Path) -> None:
