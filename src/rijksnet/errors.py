@@ -41,3 +41,7 @@ class TrackingError(RijksNetError):
 
 class ExplorationError(RijksNetError):
     """A study cannot be made or joined, or says nothing yet of what is asked."""
+
+
+class ReviewError(RijksNetError):
+    """Suggestions cannot be reviewed, or a decision about them cannot be kept."""

@@ -47,6 +47,25 @@ def suggest(
 
 
 @app.command(rich_help_panel=USE)
+def review(
+    collection: CollectionArgument,
+    challenge: Annotated[str, typer.Argument(help="material, type or artist", show_default=False)],
+    suggestions: Annotated[Path, typer.Option(help="the folder `rijksnet suggest` wrote to")] = Path("suggestions"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8081,
+) -> None:
+    """Look through suggestions on a page, by keyboard: accept, correct, reject, skip, undo.
+
+    Decisions are kept as they are made, in <challenge>-decisions.csv beside the suggestions: who, when, and which model
+    suggested what. The same command goes on where a person stopped; where two decided the same objects, /agreement says
+    how far they agree (Cohen's kappa).
+    """
+    from rijksnet.reviewing.run import review
+
+    params_with(collection)
+    review(collection, check_challenge(challenge), suggestions, port)
+
+
+@app.command(rich_help_panel=USE)
 def serve(
     model: Annotated[
         str, typer.Argument(help="a run's key, or a registered NAME, NAME/VERSION or NAME@ALIAS", show_default=False)

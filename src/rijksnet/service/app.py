@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from rijksnet.rendering import html
 from rijksnet.service.answers import Answers, Health, Model, PictureAnswer, answer_of, model_of, without_answer
@@ -21,7 +19,7 @@ from rijksnet.service.desk import Adviser, Desk
 from rijksnet.service.incoming import BODY, Upload, read_uploads
 from rijksnet.service.measuring import Meters
 from rijksnet.service.overlay import overlay_uri
-from rijksnet.service.problems import MEDIA_TYPE, Problem, ProblemError
+from rijksnet.service.problems import MEDIA_TYPE, Problem, ProblemError, add_handlers
 from rijksnet.service_params import Service
 
 T = TypeVar("T")
@@ -159,10 +157,7 @@ def make_app(office: Office) -> FastAPI:
     )
     app.state.office = office
     app.include_router(router)
-    app.add_exception_handler(ProblemError, _refused)
-    app.add_exception_handler(HTTPException, _not_known)
-    app.add_exception_handler(RequestValidationError, _not_understood)
-    app.add_exception_handler(Exception, _failed)
+    add_handlers(app)
     app.middleware("http")(_watched)
     return app
 
@@ -177,26 +172,6 @@ async def _watched(request: Request, call_next: Callable[[Request], Awaitable[Re
     response.headers["X-Content-Type-Options"] = "nosniff"
     office.meters.answered(request.url.path, response.status_code, time.perf_counter() - started)
     return response
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)
-    return error.response()
-
-
-async def _not_known(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return ProblemError(error.status_code, str(error.detail), "see /openapi.json", error.headers).response()
-
-
-async def _not_understood(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    return ProblemError(422, "not understood", f"{'.'.join(map(str, first['loc']))}: {first['msg']}").response()
-
-
-async def _failed(_: Request, error: Exception) -> Response:
-    return ProblemError(500, "failed", f"a fault of the service: {type(error).__name__}").response()
 
 
 async def _in_time(work: Awaitable[T], seconds: float, status: int, what: str) -> T:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request, Response
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,3 +36,31 @@ class ProblemError(Exception):
 
     def response(self) -> JSONResponse:
         return JSONResponse(self.problem.model_dump(), self.problem.status, self.headers, MEDIA_TYPE)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have an application say everything that it refuses as a problem."""
+    app.add_exception_handler(ProblemError, _refused)
+    app.add_exception_handler(HTTPException, _not_known)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(Exception, _failed)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return error.response()
+
+
+async def _not_known(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return ProblemError(error.status_code, str(error.detail), "see /openapi.json", error.headers).response()
+
+
+async def _not_understood(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return ProblemError(422, "not understood", f"{'.'.join(map(str, first['loc']))}: {first['msg']}").response()
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return ProblemError(500, "failed", f"a fault of the service: {type(error).__name__}").response()

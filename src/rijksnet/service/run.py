@@ -18,6 +18,8 @@ from rijksnet.service.desk import Desk, Follower, load_adviser
 from rijksnet.tracking import registry
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from rijksnet.params import Params
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -53,7 +55,7 @@ def serve(params: Params, what: str, asked: float, host: str, port: int, token: 
     reference = None if desk.adviser.name == str(desk.adviser.run.key) else registry.Reference.parse(what)
     with ExitStack() as stack:
         stack.callback(desk.close)
-        listening = stack.enter_context(_listening(host, port))
+        listening = stack.enter_context(listening_at(host, port))
         follower = None
         if reference is not None and not reference.number:
             follower = stack.enter_context(Follower(desk, params, what, every_s))
@@ -61,13 +63,18 @@ def serve(params: Params, what: str, asked: float, host: str, port: int, token: 
         app = make_app(office)
         if is_local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
-        at = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         follows = f"; the registry is looked at every {every_s:g} s" if follower else ""
-        console.print(escape(f"{desk.adviser.name} answers at {at}{follows}"))
-        config = uvicorn.Config(
-            app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=15
-        )
-        uvicorn.Server(config).run([listening])
+        answer(app, listening, f"{desk.adviser.name} answers", follows)
+
+
+def answer(app: FastAPI, listening: socket.socket, what: str, further: str = "") -> None:
+    """Have an application answer until the process is ended; says where it does."""
+    host, port, *_ = listening.getsockname()
+    console.print(escape(f"{what} at http://{f'[{host}]' if ':' in host else host}:{port}{further}"))
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=15
+    )
+    uvicorn.Server(config).run([listening])
 
 
 def _is_loopback(host: str) -> bool:
@@ -77,7 +84,12 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_at(host: str, port: int) -> socket.socket:
+    """An open address.
+
+    Raises:
+        ParamsError: it cannot be opened.
+    """
     try:
         found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
