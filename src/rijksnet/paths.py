@@ -17,6 +17,7 @@ PINS = Path("pins")
 CODE = Path("code")
 CHECKPOINTS = Path(".checkpoints")
 SHARED_SPLITS = Path("shared_splits")
+DECIDED_LABELS = Path("decided_labels")
 REFERENCE = Path("reference")
 PUBLISHED = Path("published.json")
 FEATURES = Path("features")
@@ -82,6 +83,10 @@ class CollectionPaths:
     def shared_split(self, challenge: str) -> Path:
         """A split that others use too: object ids and splits, as they are exchanged."""
         return SHARED_SPLITS / self.collection / f"{challenge}.csv"
+
+    def decided(self, challenge: str) -> Path:
+        """Labels that people have decided on, over the museum's."""
+        return DECIDED_LABELS / self.collection / f"{challenge}.csv"
 
     @property
     def audit(self) -> Path:

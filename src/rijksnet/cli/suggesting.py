@@ -66,6 +66,28 @@ def review(
 
 
 @app.command(rich_help_panel=USE)
+def adopt(
+    collection: CollectionArgument,
+    challenge: Annotated[str, typer.Argument(help="material, type or artist", show_default=False)],
+    suggestions: Annotated[Path, typer.Option(help="the folder `rijksnet suggest` wrote to")] = Path("suggestions"),
+) -> None:
+    """Make decisions of the review page labels that the next `dvc repro` trains on.
+
+    Writes decided_labels/<collection>/<challenge>.csv: what was accepted or corrected, where all who decided agree. It
+    is laid over what the museum says when the catalogue is made; the museum's data stay as they are, and cleaning.csv
+    says what it changed.
+    """
+    from rijksnet.paths import CollectionPaths
+    from rijksnet.reviewing.adopt import adopt
+
+    params_with(collection)
+    found = adopt(CollectionPaths(collection), check_challenge(challenge), suggestions)
+    print(f"{found.file}: {found.new} labels are new, {found.kept} stood there already; `dvc repro` trains on them")
+    for object_id, said in found.disputed.items():
+        print(f"left as it was, since people disagree: {object_id}: {said}")
+
+
+@app.command(rich_help_panel=USE)
 def serve(
     model: Annotated[
         str, typer.Argument(help="a run's key, or a registered NAME, NAME/VERSION or NAME@ALIAS", show_default=False)

@@ -21,9 +21,11 @@ from rijksnet.collections.catalogue import SCHEMA, Change
 from rijksnet.collections.cleaning import clean
 from rijksnet.collections.cleaning.nothing import says_nothing
 from rijksnet.collections.cleaning.values import FIELDS
+from rijksnet.collections.decided import lay_over
 from rijksnet.collections.records import Reason, Record, Reject
 from rijksnet.errors import CollectionError
 from rijksnet.files import replacing
+from rijksnet.paths import DECIDED_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,12 +48,15 @@ class CatalogueCounts:
     rejects: dict[Reason, int]
     changed: dict[str, int]
     empty_words: dict[str, dict[str, int]]
+    decided_elsewhere: int = 0  #: labels that people decided on, of objects that are not here
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{n} × {reason}" for reason, n in self.rejects.items()) or "nothing"
         changed = ", ".join(f"{n} × {rule}" for rule, n in self.changed.items())
         cleaned = f"; values changed: {changed}" if changed else ""
         said = f"{self.images} images of {self.objects} objects; left out: {left_out}{cleaned}"
+        if self.decided_elsewhere:
+            said += f"\n{DECIDED_LABELS} has {self.decided_elsewhere:,} labels of objects that are not here"
         for field, found in self.empty_words.items():
             named = ", ".join(f"{value!r} of {objects:,} objects" for value, objects in found.items())
             said += f"\n{field} has labels that say that there is none: {named}. cleaning.{field}: [nothing] drops them"
@@ -65,16 +70,20 @@ def build(reader: Reader, paths: CollectionPaths, cleaning: Cleaning = NO_RULES,
         raw: the collection's folder, which holds `cleaning.vocabulary`.
 
     Raises:
-        CollectionError: the source cannot be used (see the reader), no image of it can, or the vocabulary cannot.
+        CollectionError: the source cannot be used (see the reader), no image of it can, or the vocabulary cannot, or
+            the labels that people have decided on.
     """
     items, changes = _cleaned([_with_one_id(item) for item in reader], cleaning, raw)
     records, rejects = sift(items)
+    overlay = lay_over(records, paths)
+    records, changes = overlay.records, [*changes, *overlay.changes]
     counts = CatalogueCounts(
         len({r.object_id for r in records}),
         len(records),
         dict(Counter(r.reason for r in rejects)),
         dict(Counter(f"{change.field} {change.rule}" for change in changes)),
         {field: found for field in FIELDS if (found := _empty_words(records, field))},
+        overlay.absent,
     )
     paths.catalogue.unlink(missing_ok=True)  # never an old catalogue beside new rejects
     _write(rejects, Reject, paths.rejects)
