@@ -191,6 +191,30 @@ def test_a_stray_cell_does_not_fill_the_memory(tmp_path: Path) -> None:
         list(workbook.rows(corner, COLUMNS, None))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "sheet"),
+    [
+        ('<row r="1">', '<row r="1"><c r="XFD1048576"><v>7</v></c>', "xl/worksheets/s1.xml"),
+        ('<row r="1">', "<row r='1'><c r = 'xfd1048576'><v>7</v></c>", "xl/worksheets/s1.xml"),
+        ('<row r="1">', '<row r="1"><c r="XFD1"><v>7</v></c></row><row r="1048576">', "xl/worksheets/s1.xml"),
+        ('<row r="1">', '<row r="1"><c r="XFD1048576"><v>7</v></c>', "xl/elsewhere/first.sheet"),
+    ],
+)
+def test_a_stray_cell_is_found_wherever_it_stands(tmp_path: Path, before: str, after: str, sheet: str) -> None:
+    """A fuzzer found the first: the last cell in the file need not be the last of the sheet."""
+    whole = xlsx(tmp_path / "t.xlsx", {"objects": [["id", "file"], ["1", "a.jpg"]]})
+    stray = tmp_path / "u.xlsx"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(stray, "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name == "xl/worksheets/s1.xml":
+                assert before in text
+                name, text = sheet, text.replace(before, after, 1)
+            new.writestr(name, text.replace("worksheets/s1.xml", sheet.removeprefix("xl/")))
+    with pytest.raises(CollectionError, match="reaches to row 1,048,576 and column 16,384: delete what stands far"):
+        list(workbook.rows(stray, COLUMNS, None))
+
+
 def test_a_workbook_without_the_columns_lists_those_it_has(tmp_path: Path) -> None:
     book = xlsx(tmp_path / "t.xlsx", {"objects": [["number", "file", "maker"], ["1", "a.jpg", "A"]]})
     with pytest.raises(CollectionError, match=r"columns\.object_id is 'id', which sheet 'objects' of .* has not.*'nu"):

@@ -71,29 +71,34 @@ def _refuse_stray_cells(table: Path) -> None:
     if not is_zipfile(table):
         return
     with ZipFile(table) as archive:
-        for member in archive.namelist():
-            if re.fullmatch(r"xl/worksheets/[^/]+\.xml", member):
-                try:
-                    with archive.open(member) as xml:
-                        column, row = _last(xml)
-                except (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
-                    continue  # what is wrong with it calamine says
-                if column * row > MOST_CELLS:
-                    raise CollectionError(
-                        f"a sheet of {table} ({member}) reaches to row {row:,} and column {column:,}: delete what "
-                        "stands far from the table, or copy the table into a new workbook"
-                    )
+        for member in archive.namelist():  # a sheet may be any of them, whatever it is called
+            if "/media/" in member:
+                continue
+            try:
+                with archive.open(member) as xml:
+                    column, row = _last(xml)
+            except (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
+                continue  # what is wrong with it calamine says
+            if column * row > MOST_CELLS:
+                raise CollectionError(
+                    f"a sheet of {table} ({member}) reaches to row {row:,} and column {column:,}: delete what stands "
+                    "far from the table, or copy the table into a new workbook"
+                )
+
+
+#: Where a cell or a row says that it stands: in any order, by either kind of quotation mark, in either case.
+PLACE = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{0,3})([0-9]{1,10})\s*["']""")
 
 
 def _last(sheet: IO[bytes]) -> tuple[int, int]:
-    """The last column and row that has a cell, from 1."""
-    columns, row, rest = {b"A"}, 1, b""
+    """The last column and row of which a cell or a row says that it stands there, from 1."""
+    columns, rows, rest = {b"A"}, {b"1"}, b""
     for chunk in iter(partial(sheet.read, 2**20), b""):
-        found = re.findall(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"', rest + chunk)
-        columns.update(letters for letters, _ in found)
-        row = max([row, *(int(number) for _, number in found[-1:])])
-        rest = chunk[-16:]
-    return max(_number(letters) for letters in columns), row
+        found = PLACE.findall(rest + chunk)
+        columns.update(letters.upper() for letters, _ in found)
+        rows = {max(rows | {number for _, number in found}, key=int)}
+        rest = chunk[-32:]
+    return max(_number(letters) for letters in columns), int(rows.pop())
 
 
 def _number(letters: bytes) -> int:
