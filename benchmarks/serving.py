@@ -1,0 +1,133 @@
+"""The service under visitors: pictures a second and waiting times of 1 and 16 clients, batched and one by one; memory.
+
+    python benchmarks/serving.py [MODEL] [--seconds 10] [--memory 0]
+
+In a project that has been run; MODEL is a run's key or a registered model, by default the best run of the source's first
+challenge. The baseline, in the same process, is the same service that gives the network one picture at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import io
+import multiprocessing
+import platform
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+import uvicorn
+from PIL import Image
+
+from rijksnet.params import load
+from rijksnet.paths import PARAMS
+from rijksnet.service import desk as desk_module
+from rijksnet.service.app import Office, make_app
+from rijksnet.service.desk import Adviser, Desk, load_adviser
+from rijksnet.service_params import Service
+from rijksnet.suggesting.suggest import best_run
+
+CLIENTS = (1, 16)
+
+
+def pictures(n: int = 32) -> list[bytes]:
+    """Photograph-like JPEGs of 500 by 400 px."""
+    found = []
+    for seed in range(n):
+        coarse = np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(coarse).resize((500, 400), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
+        found.append(stream.getvalue())
+    return found
+
+
+@contextmanager
+def served(adviser: Adviser, limits: Service) -> Iterator[int]:
+    """The port of the service."""
+    desk = Desk(adviser)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(make_app(Office(desk, limits)), log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+    desk.close()
+
+
+def client(port: int, seconds: float, most: int, seed: int, out: multiprocessing.SimpleQueue[list[float]]) -> None:
+    """Asks one picture after another; the time that each answer took."""
+    connection, asked, times = http.client.HTTPConnection("127.0.0.1", port), pictures(8), []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end and len(times) < most:
+        begun = time.perf_counter()
+        connection.request("POST", "/classify", asked[(seed + len(times)) % 8], {"Content-Type": "image/jpeg"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        times.append(time.perf_counter() - begun)
+    out.put(times)
+
+
+def load_of(port: int, clients: int, seconds: float, most: int = 1 << 30) -> np.ndarray:
+    """All waiting times, s."""
+    spawned = multiprocessing.get_context("spawn")
+    out: multiprocessing.SimpleQueue[list[float]] = spawned.SimpleQueue()
+    everyone = [spawned.Process(target=client, args=(port, seconds, most, i, out)) for i in range(clients)]
+    for one in everyone:
+        one.start()
+    times = [time_ for _ in everyone for time_ in out.get()]
+    for one in everyone:
+        one.join()
+    return np.array(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--memory", type=int, default=0, help="then so many requests, and the memory before and after")
+    asked = parser.parse_args()
+    params = load(Path(PARAMS))
+    model = asked.model or best_run(params, params.source.collection, params.source.challenges[0])
+    adviser = load_adviser(params, model, 0.9)
+    print(
+        f"{adviser.name}, {adviser.computed}, {torch.get_num_threads()} threads, {platform.processor() or 'processor'}"
+    )
+    limits = Service(hosts=[], megabytes=20, seconds=60, requests=1000)
+    process, speed = psutil.Process(), dict[tuple[int, int], float]()
+    for batch in (1, desk_module.BATCH, 1, desk_module.BATCH):
+        desk_module.BATCH = batch
+        with served(adviser, limits) as port:
+            load_of(port, 2, 2)
+            for clients in CLIENTS:
+                times = load_of(port, clients, asked.seconds)
+                speed[batch, clients] = max(speed.get((batch, clients), 0), len(times) / asked.seconds)
+                print(
+                    f"{clients:2} clients, {batch:2} at a time: {len(times) / asked.seconds:6.1f} pictures/s, "
+                    f"median {1000 * np.median(times):5.0f} ms, 95 % below {1000 * np.quantile(times, 0.95):5.0f} ms"
+                )
+    largest = max(batch for batch, _ in speed)
+    print(f"batched against one by one, 16 clients: {speed[largest, 16] / speed[1, 16]:.2f} times")
+    if asked.memory:
+        with served(adviser, limits) as port:
+            load_of(port, 16, 5)
+            before = process.memory_info().rss
+            for _ in range(4):
+                load_of(port, 16, 1e9, asked.memory // 4 // 16)
+                print(
+                    f"memory after {asked.memory // 4} more requests: {(process.memory_info().rss - before) >> 20:+} MiB"
+                )
+
+
+if __name__ == "__main__":
+    main()
