@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py [MODEL] [--seconds 10] [--memory 0]
 
-In a project that has been run; MODEL is a run's key or a registered model, by default the best run of the source's first
-challenge. The baseline, in the same process, is the same service that gives the network one picture at a time.
+In a project that has been run; MODEL is a run's key or a registered model, by default the best run of the source's
+first challenge. The baseline, in the same process, is the same service that gives the network one picture at a time.
 """
 
 from __future__ import annotations
