@@ -124,9 +124,8 @@ def main() -> None:
             before = process.memory_info().rss
             for _ in range(4):
                 load_of(port, 16, 1e9, asked.memory // 4 // 16)
-                print(
-                    f"memory after {asked.memory // 4} more requests: {(process.memory_info().rss - before) >> 20:+} MiB"
-                )
+                grown = (process.memory_info().rss - before) >> 20
+                print(f"memory after {asked.memory // 4} more requests: {grown:+} MiB")
 
 
 if __name__ == "__main__":
