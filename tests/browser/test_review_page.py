@@ -62,21 +62,39 @@ def test_everything_is_decided_by_keyboard(tab: Tab, page: Page) -> None:
     decided(tab, 3)
     tab.keyboard.press("u")
     decided(tab, 2)
-    for number in range(3, BLANK + ODD + 1):
-        tab.keyboard.press("ars"[number % 3])
+    skipped = tab.inner_text("#object")
+    tab.keyboard.press("s")
+    tab.wait_for_function(f"document.querySelector('#object').textContent !== '{skipped}'")
+    for number in range(3, BLANK + ODD + 1):  # the one that was skipped comes at the end
+        assert (tab.inner_text("#object") == skipped) == (number == BLANK + ODD)
+        tab.keyboard.press("ar"[number % 2])
         decided(tab, number)
     tab.wait_for_selector("#work", state="hidden")
     assert tab.inner_text("#alert") == "All are decided. Thank you."
+    tab.keyboard.press("u")  # the last one, too, can be taken back
+    decided(tab, BLANK + ODD - 1)
+    assert tab.inner_text("#object") == skipped
     its = [(one.decision, one.label) for one in page.kept]
     assert its[:4] == [("accept", "blauw"), ("correct", "schaal"), ("correct", "geel"), ("undo", "")]
-    assert len(its) == BLANK + ODD + 2
+    assert len(its) == BLANK + ODD + 4
     assert {one.who for one in page.kept} == {"Anna"}
 
 
 def test_it_fits_a_narrow_screen_and_says_all_to_a_screen_reader(tab: Tab) -> None:
+    assert tab.evaluate("document.activeElement.id") == "said"  # what is suggested is read out
     assert tab.evaluate("document.documentElement.scrollWidth") == 320
     tree = tab.locator("body").aria_snapshot()
-    for said in ('heading "Type of source"', 'button "Accept"', 'button "Correct"', 'button "Reject"', 'button "Undo"'):
+    for said in (
+        'heading "Type of source"',
+        'button "Accept"',
+        'button "Correct"',
+        'button "Reject"',
+        'button "Undo the last decision" [disabled]',
+    ):
         assert said in tree
+    tab.uncheck("#keys")  # single keys can be switched off
+    tab.keyboard.press("a")
+    tab.wait_for_timeout(200)
+    assert tab.inner_text("#standing").startswith("0 of ")
+    tab.check("#keys")
     assert f'img "Object source-{IN_SPLIT}"' in tree
-    assert tab.evaluate("document.activeElement.id") == "said"  # what is suggested is read out

@@ -55,9 +55,9 @@ def review(
 ) -> None:
     """Look through suggestions on a page, by keyboard: accept, correct, reject, skip, undo.
 
-    Decisions are kept as they are made, in <challenge>-decisions.csv beside the suggestions: who, when, and which model
-    suggested what. The same command goes on where a person stopped; where two decided the same objects, /agreement says
-    how far they agree (Cohen's kappa).
+    Decisions are kept as they are made, in <challenge>-decisions.jsonl beside the suggestions: who, when, and which
+    model suggested what. The same command goes on where a person stopped; where two decided the same objects,
+    /agreement says how far they agree (Cohen's kappa).
     """
     from rijksnet.reviewing.run import review
 
@@ -83,6 +83,8 @@ def adopt(
     params_with(collection)
     found = adopt(CollectionPaths(collection), check_challenge(challenge), suggestions)
     print(f"{found.file}: {found.new} labels are new, {found.kept} stood there already; `dvc repro` trains on them")
+    for object_id in found.withdrawn:
+        print(f"taken out, since nobody says so any more: {object_id}")
     for object_id, said in found.disputed.items():
         print(f"left as it was, since people disagree: {object_id}: {said}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,8 @@ def read(file: Path) -> dict[str, str]:
             if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
                 raise CollectionError(f"{file} lacks the columns {missing}; it has {rows.fieldnames}")
             for row in rows:
-                object_id, label = (row["object_id"] or "").strip(), (row["label"] or "").strip()
+                object_id = unicodedata.normalize("NFC", (row["object_id"] or "").strip())
+                label = (row["label"] or "").strip()
                 if object_id and label and labels.setdefault(object_id, label) != label:
                     raise CollectionError(
                         f"{file}, line {rows.line_num}: object {object_id!r} is {label!r} here and "

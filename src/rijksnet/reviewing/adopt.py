@@ -18,57 +18,82 @@ if TYPE_CHECKING:
     from rijksnet.params import Challenge
     from rijksnet.paths import CollectionPaths
 
-#: Columns of the table that is written: those that are read, and who decided.
+#: Columns of the table that is written: those that are read, and who decided. Those of one's own stay.
 COLUMNS = (*decided.COLUMNS, "who")
 
 
 @dataclass(frozen=True)
 class Adoption:
-    """What became of decisions: labels that are new or other now, those that were so already, and, by object id, what
-    people disagree about, which is left as it was."""
+    """What became of decisions: labels that are new or other now, those that were so already, objects whose label
+    nobody gives any more, and, by object id, what people disagree about, which is left as it was."""
 
     file: Path
     new: int
     kept: int
+    withdrawn: list[str]
     disputed: dict[str, dict[str, str]]
 
 
 def adopt(paths: CollectionPaths, challenge: Challenge, suggestions: Path) -> Adoption:
     """Write decided_labels/<collection>/<challenge>.csv: the labels of all who accepted or corrected a suggestion, and
-    nobody of whom says otherwise; labels that stand there already stay.
+    nobody of whom says otherwise. What stands there stays, but for what came from people of whom none says it now.
 
     Args:
         suggestions: what `rijksnet suggest --out` was given.
 
     Raises:
-        ReviewError: nothing is decided, or the decisions are another table.
+        ReviewError: nothing is decided, or the decisions are another file.
         CollectionError: the table that stands there cannot be read.
     """
-    source = suggestions / paths.collection / f"{challenge}-decisions.csv"
+    source = suggestions / paths.collection / f"{challenge}-decisions.jsonl"
+    made = read(source)
+    if all(one.decision in ("skip", "undo") for one in made):
+        raise ReviewError(f"{source} holds no decision: `rijksnet review {paths.collection} {challenge}` makes some")
     said: dict[str, dict[str, str]] = defaultdict(dict)
-    for (who, object_id), one in standing(read(source)).items():
+    for (who, object_id), one in standing(made).items():
         if one.decision != "skip":
             said[object_id][who] = one.label if one.decision in GIVING else NOTHING
-    if not said:
-        raise ReviewError(f"{source} holds no decision: `rijksnet review {paths.collection} {challenge}` makes some")
     file = paths.decided(challenge)
-    before = decided.read(file) if file.is_file() else {}
-    people = _people(file)
+    rows, columns = _standing_rows(file)
+    before = {key: row["label"] for key, row in rows.items()}
     agreed = {key: set(its.values()).pop() for key, its in said.items() if len(set(its.values())) == 1}
     given = {key: label for key, label in agreed.items() if label != NOTHING}
-    labels = before | given
-    people |= {key: " | ".join(sorted(said[key])) for key in given}
+    reviewers = {one.who for one in made}
+    withdrawn = [
+        key
+        for key, row in rows.items()
+        if key not in given
+        and row.get("who")
+        and set(row["who"].split(SEPARATOR)) <= reviewers
+        and row["label"] not in said.get(key, {}).values()
+    ]
+    for key in withdrawn:
+        del rows[key]
+    for key, label in given.items():
+        rows[key] = {**rows.get(key, {}), "object_id": key, "label": label, "who": SEPARATOR.join(sorted(said[key]))}
     with replacing(file) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((key, label, people.get(key, "")) for key, label in sorted(labels.items()))
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for _, row in sorted(rows.items()))
     new = sum(before.get(key) != label for key, label in given.items())
-    return Adoption(file, new, len(given) - new, {key: its for key, its in said.items() if key not in agreed})
+    disputed = {key: its for key, its in said.items() if key not in agreed}
+    return Adoption(file, new, len(given) - new, withdrawn, disputed)
 
 
-def _people(file: Path) -> dict[str, str]:
-    """Who decided what stands in a table already."""
+#: Between the names of several people.
+SEPARATOR = " | "
+
+
+def _standing_rows(file: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What stands in a table already, by object, and its columns.
+
+    Raises:
+        CollectionError: it cannot be read.
+    """
     if not file.is_file():
-        return {}
+        return {}, list(COLUMNS)
+    labels = decided.read(file)
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        return {row["object_id"].strip(): row.get("who") or "" for row in csv.DictReader(stream)}
+        table = csv.DictReader(stream)
+        rows = {row["object_id"].strip(): row for row in table if row["object_id"].strip() in labels}
+        return rows, list(dict.fromkeys([*(table.fieldnames or ()), *COLUMNS]))

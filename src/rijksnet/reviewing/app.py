@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field, StringConstraints
 
 from rijksnet.errors import ReviewError
@@ -50,11 +50,16 @@ class Desk:
 
     queue: Queue
     photographs: Photographs
-    made: list[Decision] = field(default_factory=list)
+
+    @property
+    def made(self) -> list[Decision]:
+        """All decisions about what is in the queue, those of other processes too."""
+        return [one for one in decisions.read(self.queue.file) if one.object_id in self.queue.position]
 
     def standing(self, who: str) -> Standing:
-        pace = decisions.pace(self.made, who)
-        its = {key: one for (name, key), one in decisions.standing(self.made).items() if name == who}
+        made = self.made
+        pace = decisions.pace(made, who)
+        its = {key: one for (name, key), one in decisions.standing(made).items() if name == who}
         return Standing(
             decided=pace.decided,
             objects=len(self.queue.objects),
@@ -130,7 +135,6 @@ def decide(desk: Shared, made: Made) -> Standing:
         decisions.append(desk.queue.file, decision)
     except ReviewError as error:
         raise ProblemError(507, "not kept", str(error)) from error
-    desk.made.append(decision)
     return desk.standing(made.who)
 
 
@@ -140,17 +144,17 @@ def agreement(desk: Shared) -> list[dict[str, Any]]:
     return [asdict(one) for one in decisions.agreements(desk.made)]
 
 
-@router.get("/decisions.csv", response_class=FileResponse, responses=REFUSALS)
-def table(desk: Shared) -> FileResponse:
+@router.get("/decisions.csv", response_class=Response)
+def table(desk: Shared) -> Response:
     """All decisions, to be taken along."""
-    if not desk.queue.file.is_file():
-        raise ProblemError(404, "no decisions", "nothing is decided yet")
-    return FileResponse(desk.queue.file, media_type="text/csv", filename=desk.queue.file.name)
+    name = desk.queue.file.with_suffix(".csv").name
+    text = decisions.as_csv(decisions.read(desk.queue.file))
+    return Response(text, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def make_app(queue: Queue, photographs: Photographs) -> FastAPI:
     app = FastAPI(title="RijksNet: review", version="1", docs_url=None, redoc_url=None)
-    app.state.desk = Desk(queue, photographs, decisions.read(queue.file))
+    app.state.desk = Desk(queue, photographs)
     app.include_router(router)
     add_handlers(app)
     return app

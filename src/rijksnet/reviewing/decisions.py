@@ -1,14 +1,16 @@
-"""What people decide about suggestions: appended to a table, a row a decision, never changed and never lost."""
+"""What people decide about suggestions: appended to a file, a line a decision, never changed and never lost."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, BinaryIO, Literal, get_args
 
 from filelock import FileLock
 
@@ -52,69 +54,84 @@ COLUMNS = tuple(field.name for field in fields(Decision))
 
 
 def append(file: Path, decision: Decision) -> None:
-    """Add a decision; it is on the disk when this returns. Several processes may write to the same table.
+    """Add a decision, a line of JSON; it is on the disk when this returns. Several processes may write to one file.
 
     Raises:
-        ReviewError: the table is another one, or cannot be written.
+        ReviewError: the file is another one, or cannot be written: then the decision is not in it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    row = io.StringIO()
-    csv.writer(row, lineterminator="\n").writerow([getattr(decision, name) for name in COLUMNS])
-    with FileLock(f"{file}.lock"):
-        try:
-            with file.open("a+", encoding="utf-8", newline="") as table:
-                table.seek(0)
-                head = table.readline().rstrip("\r\n")
-                if head and head != ",".join(COLUMNS):
-                    raise ReviewError(f"{file} begins with {head[:200]!r}, not with {','.join(COLUMNS)}: move it away")
-                table.seek(0, os.SEEK_END)
-                whole = "" if head else ",".join(COLUMNS) + "\n"
-                if head and not _ends_with_a_line(file):
-                    whole = "\n"  # who wrote last died in the middle of a row
-                table.write(whole + row.getvalue())
-                table.flush()
-                os.fsync(table.fileno())
-        except OSError as error:
-            raise ReviewError(f"{file} cannot be written ({error}): the decision is not kept") from error
+    line = (json.dumps(asdict(decision), ensure_ascii=False) + "\n").encode()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            read(file)
+            with file.open("ab+") as kept:
+                before = kept.seek(0, os.SEEK_END)
+                if before and not _ends_a_line(kept):
+                    line = b"\n" + line  # who wrote last died in the middle of a line
+                try:
+                    kept.write(line)
+                    kept.flush()
+                    os.fsync(kept.fileno())
+                except OSError:
+                    kept.truncate(before)
+                    raise
+    except OSError as error:
+        raise ReviewError(f"{file} cannot be written ({error}): the decision is not kept") from error
 
 
-def _ends_with_a_line(file: Path) -> bool:
-    with file.open("rb") as table:
-        table.seek(-1, os.SEEK_END)
-        return table.read(1) == b"\n"
+def _ends_a_line(kept: BinaryIO) -> bool:
+    kept.seek(-1, os.SEEK_END)
+    return kept.read(1) == b"\n"
 
 
 def read(file: Path) -> list[Decision]:
-    """All decisions, in the order that they were made; none where there is no table. A torn row is no decision.
+    """All decisions, in the order that they were made; none where there is no file. A torn line is no decision.
 
     Raises:
-        ReviewError: it is another table.
+        ReviewError: it is another file.
     """
     if not file.is_file():
         return []
-    with file.open(encoding="utf-8", newline="") as table:
-        rows = csv.reader(table)
-        head = next(rows, [])
-        if tuple(head) != COLUMNS:
-            raise ReviewError(f"{file} has the columns {head}, not {list(COLUMNS)}: it is no table of decisions")
-        whole = [row for row in rows if len(row) == len(COLUMNS) and row[2] in get_args(Kind)]
-        return [Decision(**dict(zip(COLUMNS, row, strict=True))) for row in whole]  # type: ignore[arg-type]
+    lines = [line for line in file.read_bytes().split(b"\n") if line.strip()]
+    found = [one for line in lines if (one := _decision(line)) is not None]
+    if len(lines) > 1 and not found:
+        raise ReviewError(f"{file} holds no decision in {len(lines)} lines: it is another file; move it away")
+    return found
+
+
+def _decision(line: bytes) -> Decision | None:
+    with suppress(ValueError, TypeError):
+        content = json.loads(line)
+        if content["decision"] in get_args(Kind):
+            return Decision(**content)
+    return None
+
+
+def as_csv(decisions: Iterable[Decision]) -> str:
+    """A row a decision, with `COLUMNS`."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(one) for one in decisions)
+    return table.getvalue()
 
 
 def standing(decisions: Iterable[Decision]) -> dict[tuple[str, str], Decision]:
-    """Each person's last decision about each object, by (who, object id), but for those that were undone."""
-    found: dict[tuple[str, str], Decision] = {}
+    """Each person's decision about each object that stands, by (who, object id): the last one that was not undone."""
+    found: dict[tuple[str, str], list[Decision]] = {}
     for one in decisions:
-        if one.decision == "undo":
-            found.pop((one.who, one.object_id), None)
-        else:
-            found[one.who, one.object_id] = one
-    return found
+        its = found.setdefault((one.who, one.object_id), [])
+        if one.decision != "undo":
+            its.append(one)
+        elif its:
+            its.pop()
+    return {key: its[-1] for key, its in found.items() if its}
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How far one person has come: decided objects, and minutes a hundred of them take; None before there are any."""
+    """How far one person has come: decided objects, skipped ones not among them, and minutes that a hundred of them
+    take; None before there are any."""
 
     decided: int
     minutes_per_hundred: float | None
@@ -122,7 +139,7 @@ class Pace:
 
 def pace(decisions: Sequence[Decision], who: str) -> Pace:
     """Times of more than AWAY_S between being shown and being decided do not count."""
-    its = [one for (name, _), one in standing(decisions).items() if name == who]
+    its = [one for (name, _), one in standing(decisions).items() if name == who and one.decision != "skip"]
     worked = [min(float(one.seconds), AWAY_S) for one in its if _is_number(one.seconds)]
     worked = [seconds for seconds in worked if seconds < AWAY_S]
     return Pace(len(its), sum(worked) / len(worked) / 60 * 100 if worked else None)

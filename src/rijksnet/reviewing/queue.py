@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from rijksnet.collections.catalogue import read_catalogue
@@ -36,14 +38,18 @@ class Queue:
     vocabulary: list[str]  #: labels of the collection, the most frequent first, and those of the network
     file: Path  #: the decisions'
 
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Of an object by its id."""
+        return {one["object_id"]: i for i, one in enumerate(self.objects)}
+
     def object(self, object_id: str) -> dict[str, Any]:
         """
         Raises:
             ReviewError: there is no such object here.
         """
-        for one in self.objects:
-            if one["object_id"] == object_id:
-                return one
+        if object_id in self.position:
+            return self.objects[self.position[object_id]]
         raise ReviewError(f"no object {object_id!r} is among the {len(self.objects)} suggestions for {self.challenge}")
 
 
@@ -60,7 +66,8 @@ def read_queue(paths: CollectionPaths, challenge: Challenge, folder: Path) -> Qu
     if not file.is_file():
         raise ReviewError(f"{file} is not there: `rijksnet suggest {paths.collection} {challenge}` writes it")
     try:
-        objects = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        with file.open(encoding="utf-8", newline="\n") as lines:
+            objects = [json.loads(line) for line in lines]
         named = {label["label"] for one in objects for label in one["ranked"]}
     except (ValueError, KeyError, TypeError) as error:
         raise ReviewError(f"{file} cannot be read ({error}): `rijksnet suggest` writes it anew") from error
@@ -68,7 +75,7 @@ def read_queue(paths: CollectionPaths, challenge: Challenge, folder: Path) -> Qu
         raise ReviewError(f"{file} holds no object: nothing was blank")
     known = Counter(labels_of(read_catalogue(paths.catalogue), challenge)["label"])
     words = [label for label, _ in sorted(known.items(), key=lambda item: (-item[1], item[0]))]
-    decisions = file.with_name(f"{challenge}-decisions.csv")
+    decisions = file.with_name(f"{challenge}-decisions.jsonl")
     return Queue(paths.collection, challenge, objects, [*words, *sorted(named - known.keys())], decisions)
 
 
@@ -92,10 +99,20 @@ class Photographs:
             data = read_image(*self._places[image])
             with Image.open(BytesIO(data), formats=readable(data)) as opened:
                 opened.draft("RGB", (SIDE, SIDE))
-                shown = ImageOps.exif_transpose(opened)
+                shown = _on_white(ImageOps.exif_transpose(opened))
                 shown.thumbnail((SIDE, SIDE))
                 stream = BytesIO()
-                shown.convert("RGB").save(stream, "JPEG", quality=QUALITY)
+                shown.save(stream, "JPEG", quality=QUALITY)
         except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
             raise ReviewError(f"{image} cannot be shown: {type(error).__name__}: {error}") from error
         return stream.getvalue()
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """In RGB, as the network saw it: 16 bits of grey scaled to 8, what is transparent white."""
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture).astype(np.uint32) // 257).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")

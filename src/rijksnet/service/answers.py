@@ -48,6 +48,7 @@ class Model(BaseModel):
     challenge: str
     precision_asked: float
     labels: list[str]
+    unknown_because: str = Field(description="why likeness to what it learnt from is not known; empty: it is")
 
 
 class Answers(BaseModel):
@@ -69,6 +70,7 @@ def model_of(adviser: Adviser) -> Model:
         challenge=adviser.run.key.challenge,
         precision_asked=adviser.asked,
         labels=list(adviser.rule.classes),
+        unknown_because=adviser.known if isinstance(adviser.known, str) else "",
     )
 
 

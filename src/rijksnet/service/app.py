@@ -6,12 +6,12 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from starlette.concurrency import run_in_threadpool
 
 from rijksnet.rendering import html
 from rijksnet.service.answers import Answers, Health, Model, PictureAnswer, answer_of, model_of, without_answer
@@ -19,10 +19,13 @@ from rijksnet.service.desk import Adviser, Desk
 from rijksnet.service.incoming import BODY, Upload, read_uploads
 from rijksnet.service.measuring import Meters
 from rijksnet.service.overlay import overlay_uri
-from rijksnet.service.problems import MEDIA_TYPE, Problem, ProblemError, add_handlers
+from rijksnet.service.problems import MEDIA_TYPE, Problem, ProblemError, add_handlers, failed
 from rijksnet.service_params import Service
 
 T = TypeVar("T")
+
+#: Threads that decode pictures, and that fetch them.
+DECODERS, FETCHERS = 2, 8
 
 #: What needs the token, where there is one.
 GUARDED = ("/classify", "/metrics")
@@ -53,6 +56,9 @@ class Office:
     following: Callable[[], str] = lambda: ""  #: why the registry could not be looked at
     pending: int = 0  #: pictures that have no answer yet
     meters: Meters = field(init=False)
+    #: A picture may take `decode.MAX_MEMORY` while it is decoded, so that few are at a time.
+    decoders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(DECODERS, "decoder"))
+    fetchers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(FETCHERS, "fetcher"))
 
     def __post_init__(self) -> None:
         self.meters = Meters(self.desk)
@@ -66,19 +72,37 @@ class Office:
             busy = f"{self.limits.requests} pictures are waiting already: come again"
             raise ProblemError(503, "too busy", busy, {"Retry-After": "1"})
         self.pending += 1
+        loop = asyncio.get_running_loop()
+        reading: asyncio.Future[Any] | None = None
         try:
-            pixels = await run_in_threadpool(upload.pixels, adviser, self.limits)
+            reading = loop.run_in_executor(self.fetchers, upload.had, self.limits)
+            had = await asyncio.shield(reading)
+            reading = loop.run_in_executor(self.decoders, had.pixels, adviser)
+            pixels = await asyncio.shield(reading)
             advice = await self.desk.ask(adviser, pixels)
             overlay = None
             if with_overlay:
                 overlay = overlay_uri(pixels, await self.desk.look(adviser, pixels, advice.label))
             return answer_of(upload.name, advice, overlay)
         finally:
-            self.pending -= 1
+            if reading is None or reading.done():
+                self.pending -= 1
+            else:  # whoever asked has given up; the thread works on, and counts until it ends
+                reading.add_done_callback(self._ended)
+
+    def _ended(self, reading: asyncio.Future[Any]) -> None:
+        self.pending -= 1
+        if not reading.cancelled():
+            reading.exception()  # nobody waits for it
+
+    def close(self) -> None:
+        self.desk.close()
+        for threads in (self.fetchers, self.decoders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def is_refused(self, request: Request) -> bool:
         """Whether a request lacks the token that it needs."""
-        if not self.token or request.url.path not in GUARDED:
+        if not self.token or request.scope["path"] not in GUARDED:
             return False
         given = request.headers.get("authorization", "")
         return not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode())
@@ -167,10 +191,15 @@ async def _watched(request: Request, call_next: Callable[[Request], Awaitable[Re
     if office.is_refused(request):
         how = {"WWW-Authenticate": "Bearer"}
         response: Response = ProblemError(401, "no token", "send Authorization: Bearer TOKEN", how).response()
+    elif request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
+        response = ProblemError(403, "another site", "pages of other sites may not ask").response()
     else:
-        response = await call_next(request)
+        try:
+            response = await call_next(request)
+        except Exception as error:  # whatever fails is counted, and told without a traceback
+            response = failed(error)
     response.headers["X-Content-Type-Options"] = "nosniff"
-    office.meters.answered(request.url.path, response.status_code, time.perf_counter() - started)
+    office.meters.answered(request.scope["path"], response.status_code, time.perf_counter() - started)
     return response
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rijksnet.data.decode import decode
-from rijksnet.errors import RijksNetError
+from rijksnet.errors import RijksNetError, TrackingError
 from rijksnet.models.lookup import open_model
 from rijksnet.paths import CollectionPaths
 from rijksnet.saliency.attributions import by_grad_cam
@@ -215,14 +215,15 @@ class Follower:
             try:
                 self.look()
                 self.said = ""
-            except RijksNetError as error:  # what serves goes on
-                self.said = str(error)
+            except Exception as error:  # whatever it is, what serves goes on, and it is looked again
+                self.said = str(error) if isinstance(error, RijksNetError) else f"{type(error).__name__}: {error}"
 
     def look(self) -> None:
         """Exchange the network, if another version is meant now.
 
         Raises:
-            TrackingError: the registry does not say.
+            TrackingError: the registry does not say, or of the other version it is not known what it learnt from, while
+            it is of the one that serves: its collection may just be made anew.
         """
         from rijksnet.tracking import registry, stores
 
@@ -232,5 +233,9 @@ class Follower:
             version = registry.find(store, registry.Reference.parse(self._what))
         if version is None or f"{version.name}/{version.version}" == self._desk.adviser.name:
             return
-        self._desk.adviser = load_adviser(self._params, f"{version.name}/{version.version}", self._desk.adviser.asked)
+        before = self._desk.adviser
+        adviser = load_adviser(self._params, f"{version.name}/{version.version}", before.asked)
+        if isinstance(adviser.known, str) and not isinstance(before.known, str):
+            raise TrackingError(f"{adviser.name} is the champion, and {before.name} goes on serving: {adviser.known}")
+        self._desk.adviser = adviser
         self.exchanges += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -70,17 +70,24 @@ class Upload:
     name: str
     content: bytes | None
 
-    def pixels(self, adviser: Adviser, limits: Service) -> NDArray[np.uint8]:
-        """As the network reads it; fetched, if it is an address.
+    def had(self, limits: Service) -> Upload:
+        """With its bytes: fetched, if it is an address.
 
         Raises:
-            ProblemError: it cannot be had or read.
+            ProblemError: it cannot be had.
         """
-        content = self.content
-        if content is None:
-            content = fetch(self.name, limits.hosts, _most_bytes(limits), limits.seconds)
+        if self.content is not None:
+            return self
+        return replace(self, content=fetch(self.name, limits.hosts, _most_bytes(limits), limits.seconds))
+
+    def pixels(self, adviser: Adviser) -> NDArray[np.uint8]:
+        """As the network reads it.
+
+        Raises:
+            ProblemError: it cannot be read.
+        """
         try:
-            return adviser.pixels(content)
+            return adviser.pixels(self.content or b"")
         except UnreadableError as error:
             raise ProblemError(422, error.reason, f"{self.name}: {error.detail}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
 MEDIA_TYPE = "application/problem+json"
+
+LOG = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
@@ -63,4 +66,10 @@ async def _not_understood(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> Response:
+    return failed(error)
+
+
+def failed(error: Exception) -> Response:
+    """What is said of a fault of our own; its traceback goes to the log."""
+    LOG.exception("a request failed", exc_info=error)
     return ProblemError(500, "failed", f"a fault of the service: {type(error).__name__}").response()

@@ -54,12 +54,12 @@ def serve(params: Params, what: str, asked: float, host: str, port: int, token: 
     desk = Desk(load_adviser(params, what, asked))
     reference = None if desk.adviser.name == str(desk.adviser.run.key) else registry.Reference.parse(what)
     with ExitStack() as stack:
-        stack.callback(desk.close)
         listening = stack.enter_context(listening_at(host, port))
         follower = None
         if reference is not None and not reference.number:
             follower = stack.enter_context(Follower(desk, params, what, every_s))
         office = Office(desk, params.service, token, lambda: follower.said if follower else "")
+        stack.callback(office.close)
         app = make_app(office)
         if is_local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rijksnet.collections.decided import read as decided_labels
 from rijksnet.data import labelled
 from rijksnet.errors import RunError
 from rijksnet.protocol import TEST, TRAIN, VALIDATION
@@ -47,7 +48,6 @@ class Reference:
     probabilities: NDArray[np.float32]  #: (N, Q), the mean over each object's pictures
     parts: NDArray[np.int64]  #: (N,)
     crossed: bool
-    learnt: frozenset[int]  #: positions of the labelled objects that the network learnt from
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -60,7 +60,6 @@ class Reference:
             self.probabilities[keep],
             self.parts[keep],
             self.crossed,
-            self.learnt,
         )
 
     @property
@@ -80,13 +79,13 @@ def own_reference(model: TrainedModel, paths: CollectionPaths, objects: Objects,
     """Of a network that was trained on this collection: what it was validated and tested on, as its run answered; of
     several folds, what each was tested on.
 
-    Labelled objects whose class is in no split are among them, as many as there would be by chance, since blank ones
-    may be such, too.
+    Labelled objects that are in no split, whose class is too rare, say, are among them, as many as there would be by
+    chance, since blank ones may be such, too.
 
     Raises:
         RunError: it was trained on another split, so that nothing says what it learnt from.
     """
-    key, challenge = model.run.key, model.run.key.challenge
+    challenge = model.run.key.challenge
     split = paths.split(challenge)
     if model.run.digests["split"] != labelled.digest_of(split, paths.images):
         raise RunError(
@@ -107,34 +106,58 @@ def own_reference(model: TrainedModel, paths: CollectionPaths, objects: Objects,
     ids, labels, probabilities = _by_object(found)
     parts = [of_object[one] for one in ids]
     in_split = {one for name in (TRAIN, VALIDATION, TEST) for one in data[0][name].object_ids}
+    number = {name: i for i, name in enumerate(model.run.classes)}
     strangers = [i for i in objects.labelled if objects.ids[i] not in in_split]
     dealt = _deal([objects.ids[i] for i in strangers], shares)
     counted = [(i, part) for i, part in zip(strangers, dealt, strict=True) if folds > 1 or part in (VALIDATED, TESTED)]
     further = np.array([i for i, _ in counted], np.int64)
-    learnt = data[key.fold or 0][TRAIN].object_ids if folds == 1 else ()
-    return Reference(
+    theirs = np.array([number.get(objects.labels[i] or "", UNKNOWN) for i in further], np.int64)
+    found_all = Reference(
         np.concatenate([np.array([objects.position[one] for one in ids], np.int64), further]),
-        np.concatenate([labels, np.full(len(further), UNKNOWN)]),
+        np.concatenate([labels, theirs]),
         np.concatenate([probabilities, objects.mean(answers.probabilities, further)]),
         np.array([*parts, *(part for _, part in counted)], np.int64),
         folds > 1,
-        frozenset(objects.position[one] for one in learnt),
     )
+    return without_decided(paths, challenge, objects, found_all)
 
 
-def foreign_reference(classes: Sequence[str], objects: Objects, answers: Answers) -> Reference:
-    """Of a network of another collection: all that is labelled here."""
+def foreign_reference(model: TrainedModel, paths: CollectionPaths, objects: Objects, answers: Answers) -> Reference:
+    """Of a network of another collection: all that the museum has labelled here.
+
+    Raises:
+        RunError: its weights learnt from this collection before, so that nothing says what they did not learn from.
+    """
+    key, classes = model.run.key, model.run.classes
+    before = [step["name"] for step in model.run.ancestry if paths.collection in step.get("name", "").split("/")]
+    if key.initialisation == paths.collection or before:
+        raise RunError(
+            f"the weights of {model.name} learnt from objects of {paths.collection} before "
+            f"({', '.join(before) or key.initialisation}), and nothing says which they did not learn from: name a run "
+            "of that collection with --model"
+        )
     number = {name: i for i, name in enumerate(classes)}
     labels = [number.get(objects.labels[i] or "", UNKNOWN) for i in objects.labelled]
     parts = _deal([objects.ids[i] for i in objects.labelled], [1] * PARTS)
-    return Reference(
+    found = Reference(
         objects.labelled,
         np.array(labels, np.int64),
         objects.mean(answers.probabilities, objects.labelled),
         np.array(parts, np.int64),
         True,
-        frozenset(),
     )
+    return without_decided(paths, key.challenge, objects, found)
+
+
+def without_decided(paths: CollectionPaths, challenge: str, objects: Objects, reference: Reference) -> Reference:
+    """Those whose label is the museum's own.
+
+    Labels that people decided on are those of objects that a network found easy: with them it would seem right more
+    often than it is on what is blank still.
+    """
+    file = paths.decided(challenge)
+    decided = decided_labels(file) if file.is_file() else {}
+    return reference.only(np.array([objects.ids[i] not in decided for i in reference.positions], bool))
 
 
 def elsewhere(model: TrainedModel) -> Reference:
@@ -147,7 +170,6 @@ def elsewhere(model: TrainedModel) -> Reference:
         np.concatenate([probabilities for _, _, probabilities in halves]),
         np.repeat([VALIDATED, TESTED], [len(ids) for ids, _, _ in halves]),
         False,
-        frozenset(),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rijksnet.protocol import REST, UNNAMED_MAKERS
 from rijksnet.statistics.abstention import interval, thresholds
 from rijksnet.statistics.calibration import rescale
 from rijksnet.suggesting.reference import UNKNOWN
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from rijksnet.statistics.abstention import Threshold
     from rijksnet.suggesting.reference import Reference
+
+
+#: Classes that say nothing of an object, in lower case: they are never suggested.
+NO_LABELS = UNNAMED_MAKERS | {REST}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Rule:
         best = scaled.argmax(axis=1)
         confidence = scaled.max(axis=1)
         least = np.array([self.threshold(int(one)).confidence for one in best], np.float64)
-        return Decision(best, confidence, confidence >= least)
+        is_label = np.array([name.lower() not in NO_LABELS for name in self.classes], bool)
+        return Decision(best, confidence, (confidence >= least) & is_label[best])
 
 
 @dataclass(frozen=True)

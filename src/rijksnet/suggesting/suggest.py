@@ -76,7 +76,7 @@ def suggest(
         if is_own:
             reference = own_reference(found, paths, objects, answers)
         else:
-            reference = foreign_reference(classes, objects, answers)
+            reference = foreign_reference(found, paths, objects, answers)
         rule = set_rule(reference, reference.setting, classes, asked)
         known = learnt(params, found, paths, answers)
         similarity = None if isinstance(known, str) else known.similarity(answers.features)

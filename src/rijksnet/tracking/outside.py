@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from rijksnet.files import replacing
@@ -36,21 +37,31 @@ def look_unless_seen(stage: str, params: Params, look: Callable[[], bool]) -> bo
         Whatever `look` raises.
     """
     seen = CHECKPOINTS / "seen" / stage
-    before = _state(stage, params)
+    before = _state_or_nothing(stage, params)
     with suppress(OSError):
         if before and seen.read_text(encoding="ascii") == before:
             return False
     seen.unlink(missing_ok=True)
-    if look() and before and _state(stage, params) == before:  # what it has itself changed it sees the next time
+    whole = look()
+    if whole and before and _state_or_nothing(stage, params) == before:  # what it changed itself it sees the next time
         with replacing(seen) as partial:
             partial.write_text(before, encoding="ascii")
     return True
+
+
+def _state_or_nothing(stage: str, params: Params) -> str:
+    try:
+        return _state(stage, params)
+    except OSError:  # other stages write at the same time
+        return ""
 
 
 def _state(stage: str, params: Params) -> str:
     """Digest of what is outside and of what it is compared with; empty: no file shows what is outside."""
     database, artifacts = address.database(params.tracking), address.artifact_folder(params.tracking)
     if database is None or artifacts is None or not database.is_file():
+        return ""
+    if not _keeps_all_in(database, artifacts):
         return ""
     told = [address.uri(params.tracking), address.experiment(), str(database), params.model_dump_json()]
     # DVC writes some of these anew at each call, as they are
@@ -62,6 +73,17 @@ def _state(stage: str, params: Params) -> str:
         for path, is_file in sorted(_files(place).items()):
             digest.update(f"{path}\0{is_file}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _keeps_all_in(database: Path, artifacts: Path) -> bool:
+    """Whether no experiment keeps artifacts elsewhere, as those do that were made with another `tracking.artifacts`."""
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as store:
+        try:
+            places = "SELECT DISTINCT artifact_location FROM experiments WHERE experiment_id != 0"
+            rows = store.execute(places).fetchall()
+        except sqlite3.Error:  # it is no store yet, or somebody writes
+            return False
+    return {place for (place,) in rows} <= {artifacts.as_uri()}
 
 
 def _files(place: Path) -> Mapping[str, tuple[int, int, int]]:

@@ -184,7 +184,10 @@ def test_an_address_of_a_named_server_is_fetched(serves: Callable[..., Served], 
             (museum.plain("absent.png"), 422),
             ("file:///etc/passwd", 422),
             ("http://[::1", 422),
-            (f"http://{at}@127.0.0.2/one.png", 403),
+            (f"http://{at}@127.0.0.2/one.png", 422),
+            (f"http://127.0.0.2\\@{at}/one.png", 422),
+            (f"http://127.0.0.2/one.png\n@{at}/", 422),
+            ("http://127.0.0.2/one.png", 403),
         ):
             answer = named.post(json={"url": url})
             assert (answer.status_code, url) == (status, url)

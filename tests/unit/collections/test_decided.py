@@ -86,7 +86,7 @@ def test_another_encoding_is_named() -> None:
 
 def decide(object_id: str, decision: str, label: str = "", who: str = "Anna") -> None:
     one = Decision(object_id, "type", decision, label, "vaas", "0.9", "", "m/1", "f0", who, "2026-11-27", "5")  # type: ignore[arg-type]
-    append(Path("suggestions/museum/type-decisions.csv"), one)
+    append(Path("suggestions/museum/type-decisions.jsonl"), one)
 
 
 def test_what_people_agree_on_is_adopted_and_what_stands_there_stays() -> None:
@@ -107,11 +107,26 @@ def test_what_people_agree_on_is_adopted_and_what_stands_there_stays() -> None:
     assert found.file.read_text(encoding="utf-8").splitlines() == [
         "object_id,label,who", "A,vaas,Anna", "B,bord,Ben", "F,vaas,Anna | Ben", "old,beeld,",
     ]  # fmt: skip
+    assert found.withdrawn == []
     again = adopt(PATHS, "type", Path("suggestions"))
     assert (again.new, again.kept) == (0, 3)
     assert again.file.read_text(encoding="utf-8").count("Anna | Ben") == 1
     made(record("A", "a"), record("B", "b"))
     assert types() == {"a": ["vaas"], "b": ["bord"]}
+
+
+def test_what_nobody_says_any_more_is_taken_out_and_columns_of_ones_own_stay() -> None:
+    decided("object_id,label,note\nmine,beeld,from the catalogue of 1904\n")
+    for one in ("A", "B", "C"):
+        decide(one, "accept", "vaas")
+    adopt(PATHS, "type", Path("suggestions"))
+    decide("A", "undo")
+    decide("B", "reject")
+    found = adopt(PATHS, "type", Path("suggestions"))
+    assert found.withdrawn == ["A", "B"]
+    assert found.file.read_text(encoding="utf-8").splitlines() == [
+        "object_id,label,note,who", "C,vaas,,Anna", "mine,beeld,from the catalogue of 1904,",
+    ]  # fmt: skip
 
 
 def test_nothing_decided_is_said() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from rijksnet.errors import ReviewError
-from rijksnet.reviewing.decisions import COLUMNS, Decision, agreements, append, pace, read, standing
+from rijksnet.reviewing.decisions import COLUMNS, Decision, agreements, append, as_csv, pace, read, standing
 
 ONE = Decision("NG-1", "type", "accept", "vaas", "vaas", "0.9", "", "m/1", "f00", "Anna", "2026-11-27T10:00:00", "6.0")
 
@@ -21,39 +24,57 @@ def about(object_id: str, label: str, who: str = "Anna", **other: str) -> Decisi
 
 
 def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
-    file = tmp_path / "a/type-decisions.csv"
+    file = tmp_path / "a/type-decisions.jsonl"
     assert read(file) == []
     odd = replace(ONE, object_id='b "2", c\nd', who="Œil, “X”")
     for one in (ONE, odd):
         append(file, one)
     assert read(file) == [ONE, odd]
-    assert file.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+    rows = list(csv.DictReader(io.StringIO(as_csv([ONE, odd]))))
+    assert [tuple(row) for row in rows] == [COLUMNS, COLUMNS]
+    assert [Decision(**row) for row in rows] == [ONE, odd]  # type: ignore[arg-type]
 
 
-def test_a_torn_row_costs_only_itself(tmp_path: Path) -> None:
-    file = tmp_path / "d.csv"
+def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
+    """In the middle of a word, and of a letter."""
+    file = tmp_path / "d.jsonl"
     append(file, ONE)
-    with file.open("a", encoding="utf-8") as table:
-        table.write("NG-2,type,acc")  # and the power went
-    append(file, replace(ONE, object_id="NG-3"))
-    assert [one.object_id for one in read(file)] == ["NG-1", "NG-3"]
+    for torn in (b'{"object_id": "NG-2", "label": "oil, on', '{"label": "é'.encode()[:-1]):
+        with file.open("ab") as kept:
+            kept.write(torn)  # and the power went
+        append(file, replace(ONE, object_id="NG-3"))
+    assert [one.object_id for one in read(file)] == ["NG-1", "NG-3", "NG-3"]
 
 
-def test_another_table_is_neither_read_nor_written_to(tmp_path: Path) -> None:
-    file = tmp_path / "d.csv"
+def test_what_cannot_be_written_whole_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "d.jsonl"
+    append(file, ONE)
+    before = file.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ReviewError, match=r"No space left on device.*: the decision is not kept"):
+            append(file, replace(ONE, object_id="NG-2"))
+    assert file.read_bytes() == before
+
+
+def test_another_file_is_neither_read_nor_written_to(tmp_path: Path) -> None:
+    file = tmp_path / "d.jsonl"
     file.write_text("id,material\n1,wood\n")
-    with pytest.raises(ReviewError, match=r"begins with 'id,material', not with object_id,challenge"):
-        append(file, ONE)
-    with pytest.raises(ReviewError, match=r"it is no table of decisions"):
-        read(file)
+    for act in (lambda: append(file, ONE), lambda: read(file)):
+        with pytest.raises(ReviewError, match=r"holds no decision in 2 lines: it is another file"):
+            act()
     assert file.read_text() == "id,material\n1,wood\n"
-    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder").mkdir()
     with pytest.raises(ReviewError, match=r"cannot be written .*: the decision is not kept"):
-        append(tmp_path / "folder.csv", ONE)
+        append(tmp_path / "folder", ONE)
 
 
 def test_several_may_write_at_a_time(tmp_path: Path) -> None:
-    file = tmp_path / "d.csv"
+    file = tmp_path / "d.jsonl"
     many = [replace(ONE, object_id=f"NG-{i}", who=f"w{i % 4}") for i in range(80)]
     with ThreadPoolExecutor(8) as writers:
         list(writers.map(lambda one: append(file, one), many))
@@ -62,13 +83,19 @@ def test_several_may_write_at_a_time(tmp_path: Path) -> None:
 
 def test_the_last_decision_of_a_person_stands_unless_it_is_undone() -> None:
     made = [ONE, about("NG-1", "kom"), about("NG-1", "", "Ben"), about("NG-2", "bord"), replace(ONE, object_id="NG-2")]
-    made.append(replace(ONE, object_id="NG-2", decision="undo", label=""))
-    its = standing(made)
-    assert {key: one.label for key, one in its.items()} == {("Anna", "NG-1"): "kom", ("Ben", "NG-1"): ""}
+    undo = replace(ONE, object_id="NG-2", decision="undo", label="")
+    its = standing([*made, undo])
+    assert {key: one.label for key, one in its.items()} == {
+        ("Anna", "NG-1"): "kom",
+        ("Ben", "NG-1"): "",
+        ("Anna", "NG-2"): "bord",  # what was decided before, in another window perhaps
+    }
+    assert ("Anna", "NG-2") not in standing([*made, undo, undo, undo])
 
 
 def test_pauses_are_no_work() -> None:
     made = [about(f"NG-{i}", "kom", seconds=seconds) for i, seconds in enumerate(["3", "9", "4000", "?"])]
+    made.append(replace(about("NG-9", "kom", seconds="3"), decision="skip"))
     its = pace(made, "Anna")
     assert (its.decided, its.minutes_per_hundred) == (4, pytest.approx(10.0))
     assert pace(made, "Ben").minutes_per_hundred is None

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blanks import BLANK, IN_SPLIT, KEY, ODD, STRANGE, trained, truth, write_museum
+from rijksnet import paths
 from rijksnet.collections.catalogue import SCHEMA
 from rijksnet.data import labelled
 from rijksnet.errors import CollectionError, RunError
@@ -132,6 +133,27 @@ def test_another_collection_is_measured_on_its_own_labels(params: Params) -> Non
     assert found.drift.promised is not None
     assert found.drift.promised.objects == IN_SPLIT + STRANGE
     assert "By the rule that was set where the network was trained" in " ".join(sheet.verdict(found))
+
+
+def test_labels_that_people_decided_on_show_nothing(params: Params) -> None:
+    """They are of objects that a network found easy."""
+    before = asked(params)
+    file = CollectionPaths("source").decided("type")
+    file.parent.mkdir(parents=True)
+    data = labelled.load(CollectionPaths("source").split("type"), CollectionPaths("source").images)
+    decided = data[VALIDATION].object_ids[:20]
+    file.write_text("object_id,label\n" + "".join(f"{one},{truth(one)}\n" for one in decided))
+    assert asked(params).reference == before.reference - 20
+
+
+def test_weights_that_learnt_from_a_collection_before_are_not_measured_on_it(params: Params) -> None:
+    tuned = paths.tuned_weights("target", "type", "test_resnet")
+    tuned.parent.mkdir(parents=True)
+    tuned.write_bytes(paths.imagenet_weights("test_resnet").read_bytes())
+    key = replace(KEY, strategy="fine_tuning", initialisation="target")
+    train.network(params, key)
+    with pytest.raises(RunError, match=r"learnt from objects of target before \(target\), and nothing says which"):
+        asked(params, "target", model=str(key))
 
 
 def test_where_nothing_is_labelled_nothing_is_dared(params: Params) -> None:
