@@ -109,6 +109,7 @@ class SplitFacts:
     """
 
     rule: str
+    folds: int  #: of which the first is shown; 1: it is one split
     drawn: bool
     labelled: dict[str, int]
     kept: dict[str, int]
@@ -256,6 +257,7 @@ def split_facts(said: Mapping[str, Any], drawn: bool) -> SplitFacts:
     """From what splits.json says of a challenge."""
     return SplitFacts(
         rule=said["rule"],
+        folds=said.get("folds", 1),
         drawn=drawn,
         labelled=said["labelled"],
         kept=said["kept"],

@@ -60,6 +60,8 @@ def _split(one: ChallengeFacts) -> list[str]:
     if split is None:
         return [one.challenge, "none possible", *[NOT_APPLICABLE] * 6]
     name = f"{split.rule}, seed 0 drawn here" if split.drawn else split.rule
+    if split.folds > 1:
+        name = f"first of {split.folds} folds"
     kept = [f"{split.kept[unit]:,} of {split.labelled[unit]:,}" for unit in ("classes", "objects")]
     return [
         one.challenge,
