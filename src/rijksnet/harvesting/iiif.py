@@ -95,6 +95,10 @@ def get_image(server: Server, address: str, side: int, most_bytes: int) -> Answe
     raise refusal
 
 
+#: Of what is larger, no side or area of an image is meant; JSON has numbers of any length.
+MOST_PIXELS = 2**53
+
+
 def sizes(info: Any, side: int) -> list[str]:
     """What to ask a server for in place of `!side,side`, in this order, by its info.json.
 
@@ -125,7 +129,7 @@ def sizes(info: Any, side: int) -> list[str]:
 
 
 def _is_size(width: Any, height: Any) -> bool:
-    return all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in (width, height))
+    return all(isinstance(one, int) and not isinstance(one, bool) and 0 < one <= MOST_PIXELS for one in (width, height))
 
 
 def _written(width: int, height: int, version_3: bool) -> list[str]:

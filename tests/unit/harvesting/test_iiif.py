@@ -107,6 +107,13 @@ def test_a_server_without_squares_is_asked_by_width_within_what_it_makes(info: A
     assert sizes(info, 512)[0] == first
 
 
+def test_numbers_that_no_image_has_are_none() -> None:
+    """A fuzzer found one that no float holds."""
+    info = {"width": 6000, "height": 10**400, "sizes": [{"width": 10**400, "height": 5}], "profile": "level1"}
+    assert iiif.sizes(info, 512) == iiif.sizes({"profile": "level1"}, 512)
+    assert iiif.sizes({"width": 600, "height": 300, "maxArea": 10**400, "profile": "level1"}, 512)[0] == "512,"
+
+
 def test_the_image_api_s_first_version_has_no_default_quality(museum: ImageServer) -> None:
     info = {"@context": "http://library.stanford.edu/iiif/image-api/1.1/context.json", "width": 900, "height": 600}
     asked = []
