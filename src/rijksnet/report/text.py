@@ -46,7 +46,7 @@ verdicts are accuracy's, as in the paper; {disagree}."""
 
 FOLDS_EXPLAINED = """
 Each run was trained {folds} times, once a fold, and its figures are over all objects, each tested once by networks that
-did not train on it. Tests and intervals take the answers as independent, though folds share most of their training
+did not train on it. Tests and intervals take the answers as independent, though more than three folds share training
 images. *Over folds*: the 95 % interval of the mean difference over folds, by the corrected resampled t-test (Nadeau and
 Bengio 2003), which errs on the side of caution: what holds by it too holds for other training images as well."""
 
