@@ -52,7 +52,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "material": _names("""
         material, materials, materiaal, materialen, medium, material technik, material und technik, materiaal
         techniek, materialien, materiau, materiaux, matiere, matieres, materiaux techniques, materia, materias,
-        materiales, materiale, materiali, materia e tecnica, materia y tecnica, medium and support, dimensions
+        materiales, materiale, materiali, materia e tecnica, materia y tecnica, werkstoff, werkstoffe, materialangabe,
+        medium and support, dimensions
         material, dcterms medium, format,
     """),
     "title": _names("""

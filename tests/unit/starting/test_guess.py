@@ -27,6 +27,10 @@ NOTHING = ["x"] * 7
             ["Inventarnummer", "Dateiname", "Künstler", "Objektbezeichnung", "Material/Technik", "Titel", "Lizenz"],
         ),
         (
+            ["Inventarnummer", "Bilddatei", "Künstler", "Objekttyp", "Werkstoff", "Titel", "Rechte"],
+            ["Inventarnummer", "Bilddatei", "Künstler", "Objekttyp", "Werkstoff", "Titel", "Rechte"],
+        ),
+        (
             ["N° d’inventaire", "Nom du fichier", "Auteur", "Dénomination", "Matériaux", "Titre", "Droits"],
             ["N° d’inventaire", "Nom du fichier", "Auteur", "Dénomination", "Matériaux", "Titre", "Droits"],
         ),
