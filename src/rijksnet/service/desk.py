@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from rijksnet.data.decode import decode
-from rijksnet.errors import RijksNetError, TrackingError
+from rijksnet.data.splits import COLUMN_OF
+from rijksnet.errors import RijksNetError, RunError, TrackingError
 from rijksnet.models.lookup import open_model
 from rijksnet.paths import CollectionPaths
 from rijksnet.saliency.attributions import by_grad_cam
 from rijksnet.serving.classifier import Classifier, settled
 from rijksnet.suggesting.adviser import advise
-from rijksnet.suggesting.answers import answers_to
+from rijksnet.suggesting.answers import answer, answers_to
 from rijksnet.suggesting.likeness import learnt
 from rijksnet.suggesting.neighbours import LabelledNeighbours
 from rijksnet.suggesting.objects import read_objects
@@ -72,16 +73,13 @@ class Adviser:
         stretched, padded = ([size], []) if self.run.inputs["squares"] == "stretched" else ([], [size])
         return decode(image, stretched, padded)[0]
 
-    @torch.no_grad()
     def advise(self, pixels: NDArray[np.uint8]) -> list[Advice]:
         """Advice on pictures, uint8 (n, H, W, 3), computed as the network's evaluation was."""
         n, exact = len(pixels), self.computed.dtype == torch.float32
         asked = torch.from_numpy(settled(pixels) if exact else pixels).to(self.computed.device)
-        with compute.threads_for(self.network, self.computed), self.computed.autocast():
-            its_features = self.network.features(asked)
-            logits = self.network.softmax(its_features)
-        probabilities = logits[:n].float().cpu().softmax(1).numpy()
-        features = its_features[:n].float().cpu().numpy()
+        with compute.threads_for(self.network, self.computed):
+            answers = answer(self.network, asked, self.computed)
+        probabilities, features = answers.probabilities[:n], answers.features[:n]
         similarity = None if isinstance(self.known, str) else self.known.similarity(features)
         near = self.neighbours.to(features) if self.neighbours else [()] * n
         return advise(self.rule, self.known, probabilities, similarity, near, RANKED)
@@ -105,12 +103,16 @@ def load_adviser(params: Params, what: str, asked: float) -> Adviser:
     """
     with open_model(params, what) as model:
         key, classes = model.run.key, tuple(model.run.classes)
+        if key.challenge not in COLUMN_OF:
+            raise RunError(
+                f"{model.name} answers {key.challenge}, not one of {list(COLUMN_OF)}: name another run or model"
+            )
         computed = compute.choose(params.training)
         network = Classifier(model.weights, **model.run.inputs).network.to(computed.device)
         at = CollectionPaths(key.collection)
         neighbours = None
         known: Learnt | str = f"its collection {key.collection} is not here"
-        reference = elsewhere(model)
+        reference = None
         if key.collection in params.collections and at.images.is_file():
             try:
                 objects, answers = read_objects(at, key.challenge), answers_to(params, model, at)  # type: ignore[arg-type]
@@ -118,6 +120,7 @@ def load_adviser(params: Params, what: str, asked: float) -> Adviser:
                 known, neighbours = learnt(params, model, at, answers), LabelledNeighbours(objects, answers)
             except RijksNetError as error:  # it is another one's than it was trained on
                 known = str(error)
+        reference = reference or elsewhere(model)
         rule = set_rule(reference, reference.setting, classes, asked)
         return Adviser(model.name, model.run, model.identity, asked, rule, known, neighbours, network, computed)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from rijksnet.models.lookup import TrainedModel
     from rijksnet.networks.architectures import Network
@@ -94,9 +95,16 @@ def _answers(network: Network, pixels: NDArray[np.uint8], computed: Compute) -> 
     examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
     probabilities, features = [], []
     for inputs, _ in load(examples, batches_of(everything, EVALUATION_BATCH_SIZE, drop_last=False), computed):
-        with computed.autocast():
-            its_features = network.features(inputs)
-            logits = network.softmax(its_features)
-        features.append(its_features.float().cpu().numpy())
-        probabilities.append(logits.float().cpu().softmax(1).numpy())
+        part = answer(network, inputs, computed)
+        probabilities.append(part.probabilities)
+        features.append(part.features)
     return Answers(np.concatenate(probabilities), np.concatenate(features))
+
+
+@torch.no_grad()
+def answer(network: Network, pixels: Tensor, computed: Compute) -> Answers:
+    """Of one batch (B, H, W, 3) on the device, as the network's evaluation computes it."""
+    with computed.autocast():
+        features = network.features(pixels)
+        logits = network.softmax(features)
+    return Answers(logits.float().cpu().softmax(1).numpy(), features.float().cpu().numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import socket
 import threading
 import time
@@ -22,9 +23,10 @@ from PIL import Image
 
 from blanks import BLANK, IN_SPLIT, KEY, trained
 from image_server import serve as serve_images
-from rijksnet.errors import ParamsError
+from rijksnet.errors import ParamsError, RunError
 from rijksnet.params import Params
 from rijksnet.paths import CollectionPaths
+from rijksnet.runs.folder import RunFolder
 from rijksnet.service import desk as desk_module
 from rijksnet.service.app import Office, make_app
 from rijksnet.service.desk import Adviser, Desk, load_adviser
@@ -260,10 +262,8 @@ def test_who_sends_slowly_is_not_waited_for(serves: Callable[..., Served]) -> No
         assert b" 408 " in visitor.recv(100)
 
 
-def test_too_many_at_a_time_are_told_to_come_again(
-    serves: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served, goes_on = serves(LIMITS.model_copy(update={"requests": 2})), threading.Event()
+def answer_after(goes_on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network answers nobody before the event."""
     ask = Adviser.advise
 
     def waits(self: Adviser, pixels: np.ndarray) -> Any:
@@ -271,6 +271,13 @@ def test_too_many_at_a_time_are_told_to_come_again(
         return ask(self, pixels)
 
     monkeypatch.setattr(desk_module.Adviser, "advise", waits)
+
+
+def test_too_many_at_a_time_are_told_to_come_again(
+    serves: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, goes_on = serves(LIMITS.model_copy(update={"requests": 2})), threading.Event()
+    answer_after(goes_on, monkeypatch)
     request = {"data": served.picture(0), "headers": PNG}
     with ThreadPoolExecutor(2) as visitors:
         waiting = [visitors.submit(served.post, **request) for _ in range(2)]
@@ -287,13 +294,7 @@ def test_an_answer_that_does_not_come_in_time_is_given_up(
     serves: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, goes_on = serves(LIMITS.model_copy(update={"seconds": 0.3})), threading.Event()
-    ask = Adviser.advise
-
-    def waits(self: Adviser, pixels: np.ndarray) -> Any:
-        goes_on.wait(9)
-        return ask(self, pixels)
-
-    monkeypatch.setattr(desk_module.Adviser, "advise", waits)
+    answer_after(goes_on, monkeypatch)
     late = served.post(data=served.picture(0), headers=PNG)
     assert (late.status_code, late.json()["title"]) == (504, "too slow")
     goes_on.set()
@@ -365,3 +366,13 @@ def test_another_network_is_exchanged_while_visitors_ask(served: Served) -> None
         one.join()
     assert {status for status, _ in heard} == {200}
     assert {name for _, name in heard} == {str(KEY), "another", "a third"}
+
+
+def test_a_network_for_another_question_is_refused(project: tuple[Params, Path]) -> None:
+    key = replace(KEY, challenge="type_common_classes")
+    at, run = RunFolder.of(key), RunFolder.of(KEY).read(verify=True)
+    shutil.copytree(RunFolder.of(KEY).root, at.root)
+    at.write(replace(run, key=key))
+    with pytest.raises(RunError, match=r"answers type_common_classes, not one of .*: name another run or model"):
+        load_adviser(project[0], str(key), 0.8)
+    shutil.rmtree(at.root)
