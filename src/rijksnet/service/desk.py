@@ -115,12 +115,13 @@ def load_adviser(params: Params, what: str, asked: float) -> Adviser:
         reference = None
         if key.collection in params.collections and at.images.is_file():
             try:
-                objects, answers = read_objects(at, key.challenge), answers_to(params, model, at)  # type: ignore[arg-type]
+                objects, answers = read_objects(at, key.challenge), answers_to(params, model, at)
                 reference = own_reference(model, at, objects, answers)
                 known, neighbours = learnt(params, model, at, answers), LabelledNeighbours(objects, answers)
             except RijksNetError as error:  # it is another one's than it was trained on
                 known = str(error)
-        reference = reference or elsewhere(model)
+        if reference is None:
+            reference = elsewhere(model)
         rule = set_rule(reference, reference.setting, classes, asked)
         return Adviser(model.name, model.run, model.identity, asked, rule, known, neighbours, network, computed)
 
