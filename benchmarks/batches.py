@@ -43,8 +43,8 @@ from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.networks.weights import Design
 from rijksnet.paths import CollectionPaths
 from rijksnet.training import loop
+from rijksnet.training.batches import Examples
 from rijksnet.training.compute import Compute, has_native_bf16
-from rijksnet.training.loop import Examples
 
 SIZE = protocol.BATCH_SIZE
 COLUMNS = ("challenge", "remainder", "constants", "how", "seed", "images", "best_epoch", "test", "validation",

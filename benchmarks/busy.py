@@ -25,7 +25,8 @@ from rijksnet import protocol
 from rijksnet.networks.architectures import Network, design_as_published
 from rijksnet.params import load
 from rijksnet.training import compute
-from rijksnet.training.loop import Examples, fit, make_optimiser
+from rijksnet.training.batches import Examples
+from rijksnet.training.loop import fit, make_optimiser
 
 CLASSES, IMAGES, SIDE, EPOCHS = 20, 640, 64, 3
 PARAMS = Path(__file__).parents[1] / "params.yaml"

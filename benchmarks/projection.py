@@ -21,7 +21,7 @@ TRAIN, VALIDATION = 0.8, 0.1
 def speeds(file: Path) -> dict[str, tuple[float, float]]:
     """Images/s of training and of features, by network."""
     with file.open(encoding="utf-8", newline="") as stream:
-        return {row[0]: (float(row[4]), float(row[6])) for row in csv.reader(stream)}
+        return {row["network"]: (float(row["training"]), float(row["features"])) for row in csv.DictReader(stream)}
 
 
 def epochs() -> dict[tuple[str, str], int]:

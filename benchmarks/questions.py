@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     ),
     "stretched or padded squares": ({}, {"squares": "padded"}, ("off_the_shelf", "fine_tuning")),
     "twelve epochs or early stopping": ({"training.max_epochs.fine_tuning": 12}, {}, ("fine_tuning",)),
-    "128 px or the network's own size": ({}, {"input_size": "native"}, ("off_the_shelf",)),
+    "128 px or the network's own size": ({}, {"input_size": "native"}, ("off_the_shelf", "fine_tuning")),
 }
 
 #: What changes pixels, so that they are packed anew.
@@ -101,7 +102,8 @@ def command(folder: Path, *words: str) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(folder.resolve() / "src")}
+    rest = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder.resolve() / "src"), *([rest] if rest else [])])}
 
 
 def trained(folder: Path, key: RunKey, project: Path) -> RunResult:
@@ -129,7 +131,8 @@ def compared(question: str, key: RunKey, a: RunResult, b: RunResult) -> dict[str
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def asked(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def asked(chosen: argparse.Namespace) -> Iterator[tuple[str, RunKey, list[Path]]]:
+    """Each question to a run: its name, the run's key, and the folders of the two answers."""
     params = load(prepared(chosen.project, chosen.out, chosen.collection, {}) / "params.yaml")
     challenges = (params.source if chosen.collection == params.source.collection else params.target).challenges
     for question, (a, b, strategies) in QUESTIONS.items():
@@ -140,7 +143,20 @@ def asked(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 folders = [prepared(chosen.project, chosen.out, chosen.collection, one) for one in (a, b)]
                 for challenge in challenges:
                     key = RunKey(chosen.collection, challenge, architecture, strategy, "imagenet", params.training.seed)
-                    yield compared(question, key, *(trained(folder, key, chosen.project) for folder in folders))
+                    yield question, key, folders
+
+
+def answered(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row a question, once both of its runs are there; they are made side by side, each once."""
+    questions = list(asked(chosen))
+    runs = dict.fromkeys((folder, key) for _, key, folders in questions for folder in folders)
+    for folder, key in runs:
+        if key.strategy == "off_the_shelf":  # runs of one folder share their features
+            trained(folder, key, chosen.project)
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        made = {run: pool.submit(trained, *run, chosen.project) for run in runs}
+        for question, key, folders in questions:
+            yield compared(question, key, *(made[folder, key].result() for folder in folders))
 
 
 def main() -> None:
@@ -150,6 +166,7 @@ def main() -> None:
     parser.add_argument("--collection", required=True)
     parser.add_argument("--strategies", nargs="+", default=["off_the_shelf", "fine_tuning"])
     parser.add_argument("--architectures", nargs="*", help="those of the project's parameters, otherwise")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings of whole networks side by side")
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     chosen = parser.parse_args()
     chosen.project, chosen.out = chosen.project.resolve(), chosen.out.resolve()
@@ -157,7 +174,7 @@ def main() -> None:
     if chosen.csv.is_file():
         with chosen.csv.open(encoding="utf-8", newline="") as file:
             rows = {tuple(row[name] for name in COLUMNS[:5]): row for row in csv.DictReader(file)}
-    for row in asked(chosen):
+    for row in answered(chosen):
         rows[tuple(row[name] for name in COLUMNS[:5])] = row
         with chosen.csv.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -1,9 +1,11 @@
-"""Fine tuning and features as `rijksnet` makes them (bf16 where native, channels last, pixels straight from disk order)
-against plain float32 loops over NCHW tensors, in the same run:
+"""Fine tuning and features as `rijksnet` makes them against two loops in plain PyTorch, in the same run:
 
     python benchmarks/training.py [ARCHITECTURE] [SIDE] [cpu|cuda] [CSV]
 
-A row goes to CSV, if one is named: what benchmarks/projection.py reads.
+`plain` is float32 over NCHW tensors, eager; `timm` is what timm's own script does where it is asked for speed: autocast
+to bf16, channels last. Both read tensors that are ready on the device; `rijksnet` reads pixels as they lie on disk.
+Shares are of the ceiling: what a large matrix product in rijksnet's precision makes here. A row goes to CSV, if one is
+named: what benchmarks/projection.py reads.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import csv
 import os
 import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,16 +26,20 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from rijksnet import protocol
 from rijksnet.exploration_params import Recipes
 from rijksnet.networks.architectures import Network, design_as_published, timm_name
 from rijksnet.params import BatchNorm, Device, MaxEpochs, Normalisation, Training
 from rijksnet.training import compute
+from rijksnet.training.batches import EVALUATION_BATCH_SIZE, Examples
 from rijksnet.training.features import extract
-from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, fit, make_optimiser
+from rijksnet.training.loop import fit, make_optimiser
 
-CLASSES, IMAGES, ROUNDS = 20, 640, 3
+CLASSES, ROUNDS = 20, 3
+COLUMNS = ("network", "side", "device", "plain_training", "training", "plain_features", "features", "timm_training",
+           "timm_features", "gflop", "ceiling_tflop_s", "training_share", "features_share", "mib")  # fmt: skip
 
 
 def training_on(device: Device) -> Training:
@@ -48,87 +56,151 @@ def training_on(device: Device) -> Training:
     )
 
 
-def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray, device: Device) -> float:
-    """Images per second of a float32 loop over ready tensors, the best of the rounds."""
+def images_for(device: Device, side: int) -> int:
+    """As many as make a few seconds."""
+    return 640 if device == "cuda" or side <= 128 else 128
+
+
+def ready(pixels: np.ndarray, device: Device, as_timm: bool) -> torch.Tensor:
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255)
+    form = torch.channels_last if as_timm else torch.contiguous_format
+    return inputs.contiguous(memory_format=form).to(device)
+
+
+def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray, device: Device, as_timm: bool) -> float:
+    """Images per second of a loop over ready tensors, the best of the rounds."""
     model = timm.create_model(timm_name(architecture), num_classes=CLASSES).train().to(device)
+    if as_timm:
+        model = model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, nesterov=True)
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div(255).to(device)
-    targets = torch.from_numpy(labels).to(device)
-    best = 0.0
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        for start in range(0, IMAGES, protocol.BATCH_SIZE):
+    inputs, targets = ready(pixels, device, as_timm), torch.from_numpy(labels).to(device)
+
+    def epoch() -> None:
+        for start in range(0, len(pixels), protocol.BATCH_SIZE):
             batch = slice(start, start + protocol.BATCH_SIZE)
-            loss = F.cross_entropy(model(inputs[batch]), targets[batch])
+            with torch.autocast(device, torch.bfloat16, enabled=as_timm):
+                loss = F.cross_entropy(model(inputs[batch]), targets[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         loss.item()  # a GPU works on after it was asked
-        best = max(best, IMAGES / (time.perf_counter() - started))
-    return best
+
+    return len(pixels) / best(epoch)
 
 
 @torch.no_grad()
-def plain_features(architecture: str, pixels: np.ndarray, device: Device) -> float:
-    """Images per second of a float32 network that reads ready tensors, the best of the rounds."""
+def plain_features(architecture: str, pixels: np.ndarray, device: Device, as_timm: bool) -> float:
+    """Images per second of a network that reads ready tensors, the best of the rounds."""
     model = timm.create_model(timm_name(architecture), num_classes=0).eval().to(device)
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div(255).to(device)
-    best = 0.0
+    if as_timm:
+        model = model.to(memory_format=torch.channels_last)
+    inputs = ready(pixels, device, as_timm)
+
+    def read() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=as_timm):
+            for batch in inputs.split(EVALUATION_BATCH_SIZE):
+                last = model(batch)
+        last[0, 0].item()
+
+    return len(pixels) / best(read)
+
+
+def best(work: Callable[[], None]) -> float:
+    """Seconds, the shortest of the rounds."""
+    times = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        for batch in inputs.split(EVALUATION_BATCH_SIZE):
-            last = model(batch)
-        last[0, 0].item()  # a GPU works on after it was asked
-        best = max(best, IMAGES / (time.perf_counter() - started))
-    return best
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def our_features(architecture: str, pixels: np.ndarray, training: Training) -> float:
     computed = compute.choose(training)
     network = Network(design_as_published(architecture), CLASSES, "unit").to(computed.device)
-    best = 0.0
+    if computed.device.type == "cuda":  # a GPU has read the others before the file for their features is made
+        pixels = np.concatenate([pixels] * 8)
     with TemporaryDirectory() as folder:
-        for _ in range(ROUNDS):
-            started = time.perf_counter()
-            list(extract(network, pixels, Path(folder) / "features.npy", "running", computed))
-            best = max(best, IMAGES / (time.perf_counter() - started))
-    return best
+        out = Path(folder) / "features.npy"
+        return len(pixels) / best(lambda: list(extract(network, pixels, out, "running", computed)) and None)
 
 
-def ours(
-    architecture: str, pixels: np.ndarray, labels: np.ndarray, training: Training
-) -> tuple[float, compute.Compute]:
+def ours(architecture: str, pixels: np.ndarray, labels: np.ndarray, training: Training) -> float:
     """Images per second of the training loop, the best of as many epochs."""
     computed = compute.choose(training)
     model = Network(design_as_published(architecture), CLASSES, "unit").to(computed.device)
     recipe = protocol.recipe("fine_tuning", training)
-    train = Examples(pixels, np.arange(IMAGES), labels)
+    train = Examples(pixels, np.arange(len(pixels)), labels)
     few = Examples(pixels, np.arange(protocol.BATCH_SIZE), labels[: protocol.BATCH_SIZE])
     epochs = fit(model, make_optimiser(model, recipe.optimiser), train, few, recipe, 0, computed)
-    return max(epoch.images_per_s for epoch in epochs), computed
+    return max(epoch.images_per_s for epoch in epochs)
+
+
+def gflop(architecture: str, side: int) -> float:
+    """Of one image's features, a multiplication and an addition counted as two."""
+    with torch.device("meta"):
+        network = timm.create_model(timm_name(architecture), num_classes=0).eval()
+        with FlopCounterMode(display=False) as counter:
+            network.forward_features(torch.empty(1, 3, side, side))
+    return counter.get_total_flops() / 1e9
+
+
+def ceiling(device: Device, dtype: torch.dtype) -> float:
+    """TFLOP/s of a large product of random matrices, the median of several."""
+    n = 8192 if device == "cuda" else 2048
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    times = []
+    for _ in range(8):
+        started = time.perf_counter()
+        (a @ b)[0, 0].item()
+        times.append(time.perf_counter() - started)
+    return 2 * n**3 / statistics.median(times[2:]) / 1e12
+
+
+def measured(architecture: str, side: int, device: Device) -> dict[str, str | float]:
+    """All of `COLUMNS`; images a second, but for the last five: GFLOP an image, TFLOP/s, shares, and the peak's MiB."""
+    training = training_on(device)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (images_for(device, side), side, side, 3), dtype=np.uint8)
+    labels = random.integers(0, CLASSES, len(pixels))
+    speeds = {
+        "plain_training": plain(architecture, pixels, labels, device, as_timm=False),
+        "timm_training": plain(architecture, pixels, labels, device, as_timm=True),
+        "plain_features": plain_features(architecture, pixels, device, as_timm=False),
+        "timm_features": plain_features(architecture, pixels, device, as_timm=True),
+        "training": ours(architecture, pixels, labels, training),
+        "features": our_features(architecture, pixels, training),
+    }
+    computed = compute.choose(training)
+    most, once = ceiling(device, computed.dtype), gflop(architecture, side)
+    shares = {
+        "training_share": 3 * once * speeds["training"] / 1000 / most,  # backward is two more products of each forward
+        "features_share": once * speeds["features"] / 1000 / most,
+    }
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    of_machine = {"gflop": once, "ceiling_tflop_s": most, "mib": mib}
+    return {"network": architecture, "side": side, "device": str(computed), **speeds, **of_machine, **shares}
 
 
 def main() -> None:
     architecture = sys.argv[1] if len(sys.argv) > 1 else "test_resnet"
     side = int(sys.argv[2]) if len(sys.argv) > 2 else 64
-    training = training_on(sys.argv[3] if len(sys.argv) > 3 else "cpu")
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
-    labels = random.integers(0, CLASSES, IMAGES)
-    baseline = plain(architecture, pixels, labels, training.device)
-    speed, computed = ours(architecture, pixels, labels, training)
-    baseline_reading = plain_features(architecture, pixels, training.device)
-    reading = our_features(architecture, pixels, training)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{architecture} at {side} px: training, plain float32 {baseline:.0f} images/s, rijksnet ({computed}) "
-        f"{speed:.0f}, ratio {speed / baseline:.2f}; features, plain {baseline_reading:.0f}, rijksnet {reading:.0f}, "
-        f"ratio {reading / baseline_reading:.2f}; peak memory {peak:.0f} MiB"
-    )
+    row = measured(architecture, side, sys.argv[3] if len(sys.argv) > 3 else "cpu")  # type: ignore[arg-type]
+    print(f"{architecture} at {side} px, {row['device']}; ceiling {row['ceiling_tflop_s']:.3f} TFLOP/s")
+    for what in ("training", "features"):
+        plain_, timm_, ours_ = (float(row[name]) for name in (f"plain_{what}", f"timm_{what}", what))
+        print(
+            f"  {what}: plain {plain_:.1f} images/s, timm {timm_:.1f}, rijksnet {ours_:.1f}: {ours_ / plain_:.2f} and "
+            f"{ours_ / timm_:.2f} times as fast, {float(row[f'{what}_share']):.0%} of the ceiling"
+        )
     if len(sys.argv) > 4:
-        with Path(sys.argv[4]).open("a", encoding="utf-8", newline="") as file:
-            row = [architecture, side, str(computed), baseline, speed, baseline_reading, reading]
-            csv.writer(file, lineterminator="\n").writerow(row)
+        file = Path(sys.argv[4])
+        anew = not file.exists()
+        with file.open("a", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            if anew:
+                writer.writeheader()
+            writer.writerow({name: round(v, 4) if isinstance(v := row[name], float) else v for name in COLUMNS})
 
 
 if __name__ == "__main__":

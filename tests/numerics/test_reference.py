@@ -302,7 +302,7 @@ def kill_in_the_second_epoch(
 
     def killed(*arguments: Any) -> Any:
         result = train_epoch(*arguments)
-        if arguments[4][1] == 1:
+        if arguments[3][1] == 1:
             raise KeyboardInterrupt
         return result
 

@@ -68,7 +68,7 @@ def kill(params: Params, key: RunKey, during: int, monkeypatch: pytest.MonkeyPat
 
     def killed(*arguments: Any) -> Any:
         result = train_epoch(*arguments)
-        if arguments[4][1] == during:
+        if arguments[3][1] == during:
             raise KeyboardInterrupt
         return result
 

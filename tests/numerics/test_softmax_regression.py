@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rijksnet import protocol
+from rijksnet.training.batches import Examples
 from rijksnet.training.compute import Compute
-from rijksnet.training.loop import Examples, fit, make_optimiser, predict
+from rijksnet.training.loop import fit, make_optimiser, predict
 
 Floats = NDArray[np.float64]
 CPU = Compute(torch.device("cpu"), torch.float32)

@@ -96,7 +96,7 @@ def decode(data: bytes, stretched: Sequence[int], padded: Sequence[int] = ()) ->
         raise UnreadableError("not an image", f"begins with {data[:24]!r}") from None
     except Image.DecompressionBombError as error:
         raise UnreadableError("too large", str(error)) from None
-    except MemoryError:  # a decoder that takes more than its header lets expect; see `packing.MAX_DATA`
+    except MemoryError:  # a decoder that takes more than its header lets expect; see `packing.MAX_FURTHER`
         raise UnreadableError("too large", "decoding it ran out of memory") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
         raise UnreadableError("damaged", f"{type(error).__name__}: {error}") from None

@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import psutil
+
 from rijksnet.collections.images import read_image
 from rijksnet.data.decode import MAX_MEMORY, UnreadableError, decode
 from rijksnet.data.phash import look_of
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 #: Larger files are refused unread: none of them is one image of an object.
 MAX_BYTES = 256 * 2**20
 
-#: Bytes of memory that a decoding process can have at all. `MAX_MEMORY` bounds what a file's header announces; this,
-#: what a decoder then does: it fails, and the other images go on. The process itself takes some 100 MiB.
-MAX_DATA = MAX_MEMORY + 192 * 2**20
+#: Bytes of memory that a decoding process can take beside what it has to begin with. `MAX_MEMORY` bounds what a file's
+#: header announces; this, what a decoder then does: it fails, and the other images go on.
+MAX_FURTHER = MAX_MEMORY + 96 * 2**20
 
 #: Just below the largest block that the C library (glibc) would keep for later use once it was freed.
 KEPT_BLOCK = 2**25 - 2**16
@@ -78,12 +80,20 @@ def start_process() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # what cannot be used is reported; what can be needs no warning
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA if hard < 0 else min(MAX_DATA, hard), hard))
+    hard, most = resource.getrlimit(resource.RLIMIT_DATA)[1], _data_now() + MAX_FURTHER
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
     bytearray(KEPT_BLOCK)  # made and freed: glibc keeps blocks up to the size of the largest ever freed
     parent = parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _data_now() -> int:
+    """Bytes that RLIMIT_DATA counts already: some 100 MiB, and what numpy's BLAS keeps for each of many cores."""
+    try:
+        return int(psutil.Process().memory_info().data)
+    except (AttributeError, psutil.Error):  # not Linux, or not told: what two cores take
+        return 96 * 2**20
 
 
 def pack_batch(jobs: Sequence[Placement], targets: Sequence[PixelFile], squares: Squares) -> PackOutcome:

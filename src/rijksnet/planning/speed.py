@@ -14,7 +14,8 @@ from torch import nn
 from rijksnet import protocol
 from rijksnet.networks.architectures import Network, design_as_published, input_size
 from rijksnet.training import compute
-from rijksnet.training.loop import Examples, fit, make_optimiser, predict
+from rijksnet.training.batches import Examples
+from rijksnet.training.loop import fit, make_optimiser, predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

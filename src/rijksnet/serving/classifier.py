@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rijksnet.data.decode import UnreadableError, decode
-from rijksnet.networks import weights
+from rijksnet.networks import SETTLED, weights
 from rijksnet.networks.architectures import Network
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
     from rijksnet.params import Squares
     from rijksnet.protocol import InputNormalisation
-
-
-#: From so many pictures at a time on, an answer in float32 does not depend on how many there are, to the last bit
-#: (measured: docs/decisions.md); in bf16 it never does.
-SETTLED = 16
 
 
 @dataclass(frozen=True)

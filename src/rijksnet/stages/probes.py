@@ -26,7 +26,8 @@ from rijksnet.runs.key import RunKey
 from rijksnet.statistics.significance import wilson_interval
 from rijksnet.training import compute
 from rijksnet.training import probes as probing
-from rijksnet.training.loop import Examples, predict
+from rijksnet.training.batches import Examples
+from rijksnet.training.loop import predict
 from rijksnet.training.probes import Probes
 
 if TYPE_CHECKING:

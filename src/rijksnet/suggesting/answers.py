@@ -18,7 +18,7 @@ from rijksnet.paths import CHECKPOINTS
 from rijksnet.progress import progress
 from rijksnet.serving.classifier import Classifier
 from rijksnet.training import compute
-from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
+from rijksnet.training.batches import Examples, evaluation_batches, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def _answers(network: Network, pixels: NDArray[np.uint8], computed: Compute) -> 
     everything = np.arange(len(pixels))
     examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
     probabilities, features = [], []
-    for inputs, _ in load(examples, batches_of(everything, EVALUATION_BATCH_SIZE, drop_last=False), computed):
+    for inputs, _ in load(examples, evaluation_batches(examples, computed), computed):
         part = answer(network, inputs, computed)
         probabilities.append(part.probabilities)
         features.append(part.features)

@@ -14,13 +14,14 @@ from rijksnet.files import replacing, sha256_of
 from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
 from rijksnet.protocol import BATCH_SIZE
-from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, load
+from rijksnet.training.batches import Examples, batches_of, evaluation_batches, fetched, load
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from rijksnet.networks.architectures import Network
     from rijksnet.params import Statistics
@@ -98,11 +99,17 @@ def extract(
     )
     everything = np.arange(len(pixels))
     examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
-    size = BATCH_SIZE if statistics == "batch" else EVALUATION_BATCH_SIZE
-    done = 0
-    for inputs, _ in load(examples, batches_of(everything, size, drop_last=False), compute):
+    if statistics == "batch":
+        batches = batches_of(everything, BATCH_SIZE, drop_last=False)
+    else:
+        batches = evaluation_batches(examples, compute)
+
+    def features_of(inputs: Tensor) -> Tensor:
         with torch.no_grad(), compute.autocast():
-            batch = network.features(inputs).float().cpu().numpy()
+            return network.features(inputs).float()
+
+    done = 0
+    for batch in fetched(features_of(inputs) for inputs, _ in load(examples, batches, compute)):
         features[done : done + len(batch)] = batch
         done += len(batch)
         yield done

@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.runs.history import Epoch
-from rijksnet.training.loop import batches_of
+from rijksnet.training.batches import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from rijksnet.training.batches import Examples
     from rijksnet.training.compute import Compute
-    from rijksnet.training.loop import Examples
 
 #: Weights of layers that train side by side: more gain nothing and take memory, four float32 values for each.
 AT_ONCE = 20_000_000

@@ -27,7 +27,8 @@ from rijksnet.runs.history import write_history
 from rijksnet.runs.live import Live, followed
 from rijksnet.runs.predictions import Predictions
 from rijksnet.training import checkpoint, compute, soundness
-from rijksnet.training.loop import Examples, fit_tasks, make_optimiser, predict
+from rijksnet.training.batches import Examples
+from rijksnet.training.loop import fit_tasks, make_optimiser, predict
 from rijksnet.training.multi_task import blocks, joined
 
 if TYPE_CHECKING:

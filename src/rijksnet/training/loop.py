@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import inspect
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from rijksnet import protocol
 from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.runs.history import Epoch
+from rijksnet.training.batches import UNLABELLED, batches_of, evaluation_batches, load, resident
+from rijksnet.training.steps import Steps, measure
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
     from collections.abc import Callable, Iterator, Sequence
@@ -26,28 +25,12 @@ if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features 
     from torch import Tensor, nn
 
     from rijksnet.networks.architectures import Network
+    from rijksnet.training.batches import Examples
     from rijksnet.training.compute import Compute
 
     Watch = Callable[[int, int], None]
 
 OptimiserType = TypeVar("OptimiserType", bound=torch.optim.Optimizer)
-
-EVALUATION_BATCH_SIZE = 128
-
-#: The label of an image that has none for a task.
-UNLABELLED = -1
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Labelled examples of one split, left where they lie until a batch asks for them."""
-
-    inputs: NDArray[Any]  #: (N, ...) of the whole collection: pixels uint8 or features float32, memory-mapped
-    rows: NDArray[np.int64]  #: (n,) rows of `inputs`
-    labels: NDArray[np.int64]  #: class indices, (n,); of T tasks (n, T), UNLABELLED where an image has none
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def fit(
@@ -94,11 +77,14 @@ def fit_tasks(
         TrainingError: the loss is not finite (names epoch and step), or a batch of one image is to be normalised.
     """
     losses = list(validation_losses)
+    share = torch.from_numpy(_count_labelled(train.labels) / len(train)).float().to(compute.device)
+    steps = Steps(model, optimiser, share, classes, recipe.label_smoothing, compute)
+    train, validation = resident(train, compute), resident(validation, compute)
     while len(losses) < recipe.max_epochs and not protocol.should_stop(losses, recipe.patience):
         epoch, started = len(losses), time.perf_counter()
-        trained, seen = _train_epoch(model, optimiser, train, recipe, (seed, epoch), compute, classes, watch)
+        trained, seen = _train_epoch(steps, train, recipe, (seed, epoch), watch)
         elapsed = time.perf_counter() - started
-        sums, hits = _measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
+        sums, hits = measure(predict(model, validation, compute), torch.from_numpy(validation.labels), classes)
         labelled = _count_labelled(validation.labels)
         means, accuracies = (sums.numpy() / labelled).tolist(), (hits.numpy() / labelled).tolist()
         losses.append(sum(means))
@@ -112,17 +98,14 @@ def fit_tasks(
 
 
 def _train_epoch(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    steps: Steps,
     train: Examples,
     recipe: protocol.Recipe,
     order_seed: tuple[int, int],
-    compute: Compute,
-    classes: Sequence[int] | None,
     watch: Watch | None,
 ) -> tuple[list[tuple[float, float]], int]:
     """One pass over the training split; each task's mean loss and accuracy, as seen while it trained; images seen."""
-    model.train()
+    model, compute = steps.model.train(), steps.compute
     order = np.random.default_rng(order_seed).permutation(len(train))
     batches = batches_of(order, recipe.batch_size, recipe.drop_last)
     if len(batches[-1]) == 1 and batch_norms(model):
@@ -130,20 +113,13 @@ def _train_epoch(
             f"{len(train)} training images in batches of {recipe.batch_size} leave one alone in its batch, and batch "
             "normalisation has nothing to normalise it by: train on more images, or in larger batches"
         )
-    labelled = _count_labelled(train.labels)  # of each task, (T,)
-    share = torch.from_numpy(labelled / len(train)).float().to(compute.device)
     # kept on the device and read once an epoch: reading each step would wait for it
     done, total = 0, sum(map(len, batches))
-    losses = torch.zeros((len(batches), len(labelled)), device=compute.device)
-    hits = torch.zeros(len(labelled), device=compute.device)
+    losses = torch.zeros((len(batches), len(steps.share)), device=compute.device)
+    hits = torch.zeros(len(steps.share), device=compute.device)
     for step, (inputs, labels) in enumerate(load(train, batches, compute)):
-        with compute.autocast():
-            logits = model(inputs).float()
-        sums, its_hits = _measure(logits, labels, classes, recipe.label_smoothing)
-        optimiser.zero_grad()
-        (sums / (len(labels) * share)).sum().backward()
-        optimiser.step()
-        losses[step] = sums.detach()
+        sums, its_hits = steps(inputs, labels)
+        losses[step] = sums
         hits += its_hits
         done += len(labels)
         if watch is not None:
@@ -165,57 +141,15 @@ def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return count
 
 
-def _measure(
-    logits: Tensor, labels: Tensor, classes: Sequence[int] | None, smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """The sum of each task's cross-entropies over the images that have its label, and its hits. Both (T,)."""
-    losses, hits = [], []
-    parts = logits.split(logits.shape[1] if classes is None else list(classes), 1)
-    for its_logits, its_labels in zip(parts, labels.view(len(labels), -1).unbind(1), strict=True):
-        losses.append(
-            F.cross_entropy(its_logits, its_labels, ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing)
-        )
-        hits.append((its_logits.argmax(1) == its_labels).sum())
-    return torch.stack(losses), torch.stack(hits)
-
-
-def batches_of(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDArray[np.int64]]:
-    """Consecutive batches of an order, none larger than `size`.
-
-    They differ by at most one: batch normalisation would take a tenth of its running statistics, and a whole step, from
-    a last batch of one image. With `drop_last` all are of `size`, and what remains is left out, if it is not all.
-    """
-    if drop_last and len(order) > size:
-        order = order[: len(order) // size * size]
-    return np.array_split(order, -(-len(order) // size)) if len(order) else []
-
-
-def load(examples: Examples, batches: Sequence[NDArray[np.int64]], compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and labels of each batch on the device, the next batch read while the current one is worked on."""
-
-    def read(batch: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        inputs = torch.from_numpy(np.ascontiguousarray(examples.inputs[examples.rows[batch]]))
-        return inputs, torch.from_numpy(examples.labels[batch])
-
-    with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(read, batch) for batch in batches[:1]]
-        for following in [*batches[1:], None]:
-            inputs, labels = ahead.pop().result()
-            if following is not None:
-                ahead.append(reader.submit(read, following))
-            yield inputs.to(compute.device), labels.to(compute.device)
-
-
 @torch.no_grad()
 def predict(model: nn.Module, examples: Examples, compute: Compute) -> Tensor:
     """Logits of every example, float32 (n, Q), on the processor."""
     model.eval()
-    batches = batches_of(np.arange(len(examples)), EVALUATION_BATCH_SIZE, drop_last=False)
     logits = []
-    for inputs, _ in load(examples, batches, compute):
+    for inputs, _ in load(examples, evaluation_batches(examples, compute), compute):
         with compute.autocast():
-            logits.append(model(inputs).float().cpu())
-    return torch.cat(logits)
+            logits.append(model(inputs).float())
+    return torch.cat(logits).cpu()  # read once: each reading would wait for the device
 
 
 def make_optimiser(model: nn.Module, settings: protocol.Optimiser, layer_rate: float = 1.0) -> torch.optim.Optimizer:
@@ -226,13 +160,16 @@ def make_optimiser(model: nn.Module, settings: protocol.Optimiser, layer_rate: f
             settings' own.
     """
     groups = _groups(model, settings, layer_rate)
+    recordable = any(parameter.is_cuda for parameter in model.parameters())  # the count of steps lies on the device
     if settings.name == "rmsprop":
-        return RMSprop(groups, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon)
+        return RMSprop(
+            groups, lr=settings.learning_rate, alpha=settings.decay, eps=settings.epsilon, capturable=recordable
+        )
     if settings.name == "sgd":
         return SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov)
     adam = Adam if settings.name == "adam" else AdamW
     betas = (settings.momentum, settings.decay)
-    return adam(groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon)
+    return adam(groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, capturable=recordable)
 
 
 def _groups(model: nn.Module, settings: protocol.Optimiser, layer_rate: float) -> list[dict[str, Any]]:

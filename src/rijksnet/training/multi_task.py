@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rijksnet.networks.weights import SOFTMAX
-from rijksnet.training.loop import UNLABELLED
+from rijksnet.training.batches import UNLABELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

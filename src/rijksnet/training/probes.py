@@ -11,9 +11,10 @@ from torch import nn
 
 from rijksnet import protocol
 from rijksnet.networks.initialisation import initialise_softmax
+from rijksnet.training.batches import Examples, evaluation_batches, fetched, load
 from rijksnet.training.classifiers import Standardisation
 from rijksnet.training.compute import threads_for
-from rijksnet.training.loop import EVALUATION_BATCH_SIZE, Examples, batches_of, fit_tasks, load, make_optimiser
+from rijksnet.training.loop import fit_tasks, make_optimiser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,10 +79,13 @@ def extract(
     """
     network.eval()
     examples, done = Examples(pixels, rows, np.zeros(len(rows), np.int64)), 0
-    batches = batches_of(np.arange(len(rows)), EVALUATION_BATCH_SIZE, drop_last=False)
-    for inputs, _ in load(examples, batches, compute):
+    batches = evaluation_batches(examples, compute)
+
+    def maps_of(inputs: Tensor) -> Tensor:
         with torch.no_grad(), compute.autocast():
-            batch = torch.cat(pooled_maps(network, inputs), 1).cpu().numpy()
+            return torch.cat(pooled_maps(network, inputs), 1)
+
+    for batch in fetched(maps_of(inputs) for inputs, _ in load(examples, batches, compute)):
         out[done : done + len(batch)] = batch
         done += len(batch)
         yield done

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import mmap
 import multiprocessing
 import os
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from PIL import Image
 from rijksnet.collections.build import build
 from rijksnet.collections.records import Record
 from rijksnet.data import pixels
-from rijksnet.data.decode import decode
+from rijksnet.data.decode import MAX_MEMORY, decode
 from rijksnet.data.labelled import open_pixels, read_images
-from rijksnet.data.packing import MAX_BYTES
+from rijksnet.data.packing import MAX_BYTES, start_process
 from rijksnet.data.phash import look_of
 from rijksnet.data.pixels import BATCH, pack
 from rijksnet.errors import CollectionError
@@ -182,6 +183,28 @@ def test_what_fills_the_memory_is_refused_and_the_rest_goes_on(paths: Collection
 
 
 @pytest.mark.usefixtures("threads")
+def start_large() -> None:
+    """As on a machine of many cores, where numpy takes memory for each when it is imported."""
+    ballast.append(mmap.mmap(-1, 900 * 2**20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    start_process()
+
+
+ballast: list[mmap.mmap] = []
+
+
+def test_a_process_may_decode_however_much_it_has_to_begin_with() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=start_large) as pool:
+        assert pool.submit(can_have, MAX_MEMORY).result()
+        assert not pool.submit(can_have, 2 * MAX_MEMORY).result()
+
+
+def can_have(size: int) -> bool:
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False
+
+
 def test_no_readable_image_is_an_error_that_leaves_no_pixels(paths: CollectionPaths) -> None:
     fill(paths, {"a.jpg": jpeg(0)})
     pack(paths, [16])

@@ -31,7 +31,7 @@ from rijksnet.runs.result import load_run
 from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.train import common_classes, multi_task, seeds
-from rijksnet.training import job, loop
+from rijksnet.training import batches, job, loop
 from rijksnet.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -148,7 +148,7 @@ def test_one_network_and_single_ones_learn_from_the_same_images(
 ) -> None:
     trained_on = []
 
-    def spy(model: Any, optimiser: Any, training: loop.Examples, *rest: Any) -> Any:
+    def spy(model: Any, optimiser: Any, training: batches.Examples, *rest: Any) -> Any:
         trained_on.append(training)
         return fit_tasks(model, optimiser, training, *rest)
 
@@ -162,7 +162,7 @@ def test_one_network_and_single_ones_learn_from_the_same_images(
     assert not held_out & set(both.rows.tolist())
     assert len(both) == 100 - len(held_out) < 80
     for t, (challenge, single) in enumerate(zip(data, singles, strict=True)):
-        has = both.labels[:, t] != loop.UNLABELLED
+        has = both.labels[:, t] != batches.UNLABELLED
         assert dict(zip(both.rows[has].tolist(), both.labels[has, t].tolist(), strict=True)) == dict(
             zip(single.rows.tolist(), single.labels[:, 0].tolist(), strict=True)
         )
@@ -220,7 +220,7 @@ def test_an_interrupted_network_for_several_challenges_goes_on_bit_for_bit(
 
     def killed(*arguments: Any) -> Any:
         result = train_epoch(*arguments)
-        epochs.append(arguments[4][1])
+        epochs.append(arguments[3][1])
         if epochs == [0, 1]:
             raise KeyboardInterrupt
         return result

@@ -23,9 +23,10 @@ from rijksnet.stages import train
 from rijksnet.stages.features import features
 from rijksnet.stages.probes import probes
 from rijksnet.statistics.significance import wilson_interval
+from rijksnet.training.batches import Examples
 from rijksnet.training.compute import Compute
 from rijksnet.training.features import features_file
-from rijksnet.training.loop import Examples, fit, make_optimiser
+from rijksnet.training.loop import fit, make_optimiser
 
 TUNED = RunKey("source", "type", "test_resnet", "fine_tuning", "imagenet")
 FOLDER = FindingPaths("source", "type", "test_resnet").probes

@@ -14,9 +14,10 @@ from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.protocol import RMSPROP, Recipe, optimiser
 from rijksnet.runs.history import Epoch
 from rijksnet.training import heads as heads_module
+from rijksnet.training.batches import Examples
 from rijksnet.training.compute import Compute
 from rijksnet.training.heads import Head, fit_heads
-from rijksnet.training.loop import Examples, fit, make_optimiser, predict
+from rijksnet.training.loop import fit, make_optimiser, predict
 
 CLASSES, FEATURES, SEED = 4, 12, 3
 CPU = Compute(torch.device("cpu"), torch.float32)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from rijksnet.errors import TrainingError
 from rijksnet.protocol import RMSPROP, SGD_AS_WRITTEN, Optimiser, Recipe, optimiser
 from rijksnet.runs.history import Epoch
+from rijksnet.training.batches import Examples, batches_of, evaluation_batches, fetched, load, resident
 from rijksnet.training.compute import Compute
-from rijksnet.training.loop import Examples, batches_of, fit, load, make_optimiser, predict
+from rijksnet.training.loop import fit, make_optimiser, predict
 
 RECIPE = Recipe(SGD_AS_WRITTEN, max_epochs=30)
 
@@ -280,7 +281,8 @@ def test_training_does_not_import_torchs_compiler() -> None:
         from rijksnet.params import BatchNorm, MaxEpochs, Normalisation, Training
         from rijksnet.protocol import RMSPROP, Recipe
         from rijksnet.training import compute
-        from rijksnet.training.loop import Examples, fit, make_optimiser
+        from rijksnet.training.batches import Examples
+        from rijksnet.training.loop import fit, make_optimiser
         settings = {"protocol": "as_written", "precision": "bf16", "device": "cpu", "threads": "auto"}
         settings["normalisation"] = Normalisation(off_the_shelf="unit", fine_tuning="unit")
         settings["recipe"] = Recipes(off_the_shelf=None, fine_tuning=None)
@@ -293,3 +295,37 @@ def test_training_does_not_import_torchs_compiler() -> None:
         print(sorted({"torch._dynamo", "sympy", "triton"} & sys.modules.keys()))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_results_are_fetched_in_their_order() -> None:
+    assert [one.tolist() for one in fetched(torch.full((2,), float(i)) for i in range(3))] == [[0, 0], [1, 1], [2, 2]]
+    assert list(fetched(iter([]))) == []
+
+
+def test_without_a_gpu_inputs_stay_where_they_are(cpu: Compute) -> None:
+    examples = Examples(np.zeros((4, 2), np.float32), np.arange(4), np.zeros(4, np.int64))
+    assert resident(examples, cpu) is examples
+    assert list(load(examples, [], cpu)) == []
+
+
+def test_evaluated_batches_fit_the_caches_and_none_is_small(cpu: Compute) -> None:
+    def sizes(n: int, *shape: int) -> list[int]:
+        inputs = np.zeros((1, *shape), np.uint8)
+        batches = evaluation_batches(Examples(inputs, np.zeros(n, np.int64), np.zeros(n, np.int64)), cpu)
+        assert np.array_equal(np.concatenate([np.zeros(0), *batches]), np.arange(n))
+        return [len(batch) for batch in batches]
+
+    assert set(sizes(1600, 299, 299, 3)) == {16}
+    assert all(16 <= min(sizes(n, 224, 224, 3)) <= max(sizes(n, 224, 224, 3)) < 32 for n in range(16, 100))
+    assert set(sizes(640, 128, 128, 3)) == {32}
+    assert set(sizes(1280, 64, 64, 3)) == {128}
+    assert sizes(5, 224, 224, 3) == [5]
+    assert sizes(0, 224, 224, 3) == []
+    assert sizes(200, 2048) == [100, 100]
+
+
+def test_a_row_that_is_not_there_is_an_error(cpu: Compute) -> None:
+    for rows in ([0, 4], [-1, 0]):
+        examples = Examples(np.zeros((4, 2), np.float32), np.array(rows), np.zeros(2, np.int64))
+        with pytest.raises(IndexError, match="of 4"):
+            next(load(examples, [np.arange(2)], cpu))

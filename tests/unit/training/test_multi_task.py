@@ -10,8 +10,9 @@ from torch import nn
 from rijksnet.data.labelled import LabelledRows
 from rijksnet.protocol import SGD_AS_WRITTEN, Recipe
 from rijksnet.runs.history import Epoch
+from rijksnet.training.batches import UNLABELLED, Examples
 from rijksnet.training.compute import Compute
-from rijksnet.training.loop import UNLABELLED, Examples, fit, fit_tasks, make_optimiser
+from rijksnet.training.loop import fit, fit_tasks, make_optimiser
 from rijksnet.training.multi_task import blocks, joined, softmax_of
 
 RECIPE = Recipe(replace(SGD_AS_WRITTEN, learning_rate=0.1), max_epochs=3)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from rijksnet.networks.architectures import Network, design_as_published
 from rijksnet.networks.initialisation import initialise_softmax
 from rijksnet.protocol import RMSPROP, Recipe, best_epoch
+from rijksnet.training.batches import Examples
 from rijksnet.training.compute import Compute
-from rijksnet.training.loop import Examples, fit, make_optimiser, predict
+from rijksnet.training.loop import fit, make_optimiser, predict
 from rijksnet.training.probes import FEATURES, Probes, depths_of, extract, fit_probes, pooled_maps, standardise
 
 CHANNELS, CLASSES, SEED = [3, 5], 3, 4
