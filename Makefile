@@ -41,8 +41,9 @@ lock: setup             ## resolve requirements.lock anew
 ui: setup               ## the MLflow UI on http://127.0.0.1:5000, with the addresses of prepared comparisons
 	rijksnet ui
 
-benchmarks: setup       ## speed and memory, each against a baseline in the same run
-	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
+benchmarks: setup       ## training and features of all networks against plain PyTorch: docs/performance.md
+	python benchmarks/training.py --csv benchmarks/speed.csv
+	python docs/generate.py
 
 clean:          ## remove the environment and caches; data, runs and results stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

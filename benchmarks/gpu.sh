@@ -5,7 +5,7 @@
 set -eu
 out=$(realpath "${1:-gpu}")
 device=${DEVICE:-cuda}
-networks=${NETWORKS:-vgg19:224 inception_v3:299 xception:299 resnet50:224 mobilenetv2_100:224}
+networks=${NETWORKS:-resnet50:224 xception:299 vgg19:224 inception_v3:299 mobilenetv2_100:224}
 mkdir -p "$out"
 started=$(date +%s)
 left() { echo $((${LIMIT_S:-480} - $(date +%s) + started)); }
@@ -13,7 +13,7 @@ left() { echo $((${LIMIT_S:-480} - $(date +%s) + started)); }
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | tee "$out/card.txt" || true
 rm -f "$out/speed.csv"
 for network in $networks; do
-  timeout "$(left)" python benchmarks/training.py "${network%:*}" "${network#*:}" "$device" "$out/speed.csv"
+  timeout "$(left)" python benchmarks/training.py "$network" --device "$device" --csv "$out/speed.csv"
 done | tee "$out/speed.txt"
 python benchmarks/projection.py "$out/speed.csv" | tee "$out/projection.txt"
 

@@ -1,8 +1,8 @@
 """How long the whole of the paper's experiment takes at measured speeds: python benchmarks/projection.py CSV [IMAGES/S]
 
-CSV has a row a network, as benchmarks/training.py appends them. Images and epochs are the paper's own: Table 1, and the
-epochs of its released curves (an upper bound: what early stopping cut off is padded there). Softmax layers on features,
-a small part, are left out; so is decoding, unless its speed is given.
+CSV has a row a network, of one machine, as benchmarks/training.py writes them. Images and epochs are the paper's own:
+Table 1, and the epochs of its released curves (an upper bound: what early stopping cut off is padded there). Softmax
+layers on features, a small part, are left out; so is decoding, unless its speed is given.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     networks = [row["architecture"] for row in read("network_sizes.csv")]
     if missing := [name for name in networks if name not in measured]:
         raise SystemExit(
-            f"{sys.argv[1]} lacks {missing}: python benchmarks/training.py NETWORK SIDE cuda {sys.argv[1]}"
+            f"{sys.argv[1]} lacks {missing}: python benchmarks/training.py NETWORK:SIDE --csv {sys.argv[1]}"
         )
     counts = {(row["collection"], row["challenge"]): int(row["samples"]) for row in read("paper_table1.csv")}
     of_epochs, hours = epochs(), defaultdict[str, float](float)

@@ -136,6 +136,8 @@ def asked(chosen: argparse.Namespace) -> Iterator[tuple[str, RunKey, list[Path]]
     params = load(prepared(chosen.project, chosen.out, chosen.collection, {}) / "params.yaml")
     challenges = (params.source if chosen.collection == params.source.collection else params.target).challenges
     for question, (a, b, strategies) in QUESTIONS.items():
+        if not any(word in question for word in chosen.questions):
+            continue
         for strategy in strategies:
             if strategy not in chosen.strategies:
                 continue
@@ -166,6 +168,7 @@ def main() -> None:
     parser.add_argument("--collection", required=True)
     parser.add_argument("--strategies", nargs="+", default=["off_the_shelf", "fine_tuning"])
     parser.add_argument("--architectures", nargs="*", help="those of the project's parameters, otherwise")
+    parser.add_argument("--questions", nargs="+", default=[""], help="words of those to ask; all, otherwise")
     parser.add_argument("--jobs", type=int, default=1, help="trainings of whole networks side by side")
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     chosen = parser.parse_args()

@@ -1,20 +1,21 @@
 """Fine tuning and features as `rijksnet` makes them against two loops in plain PyTorch, in the same run:
 
-    python benchmarks/training.py [ARCHITECTURE] [SIDE] [cpu|cuda] [CSV]
+    python benchmarks/training.py [NETWORK:SIDE ...] [--device cpu|cuda] [--csv benchmarks/speed.csv]
 
 `plain` is float32 over NCHW tensors, eager; `timm` is what timm's own script does where it is asked for speed: autocast
 to bf16, channels last. Both read tensors that are ready on the device; `rijksnet` reads pixels as they lie on disk.
-Shares are of the ceiling: what a large matrix product in rijksnet's precision makes here. A row goes to CSV, if one is
-named: what benchmarks/projection.py reads.
+Shares are of the ceiling: what a large matrix product in rijksnet's precision makes here. A row a network and machine
+goes to CSV: what docs/performance.md shows and benchmarks/projection.py reads.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
+import platform
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,8 +39,13 @@ from rijksnet.training.features import extract
 from rijksnet.training.loop import fit, make_optimiser
 
 CLASSES, ROUNDS = 20, 3
-COLUMNS = ("network", "side", "device", "plain_training", "training", "plain_features", "features", "timm_training",
-           "timm_features", "gflop", "ceiling_tflop_s", "training_share", "features_share", "mib")  # fmt: skip
+
+#: The paper's networks at their own sizes, the one that small museums take, and the miniature's.
+NETWORKS = ("vgg19:224", "inception_v3:299", "xception:299", "resnet50:224", "mobilenetv2_100:224", "test_resnet:64")
+
+COLUMNS = ("machine", "network", "side", "precision", "plain_training", "training", "plain_features", "features",
+           "timm_training", "timm_features", "gflop", "ceiling_tflop_s", "training_share", "features_share",
+           "mib")  # fmt: skip
 
 
 def training_on(device: Device) -> Training:
@@ -157,6 +163,19 @@ def ceiling(device: Device, dtype: torch.dtype) -> float:
     return 2 * n**3 / statistics.median(times[2:]) / 1e12
 
 
+def machine(device: Device) -> str:
+    """What computes: a GPU's name, or the processor's, its cores and the widest kind of product that it knows."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    kinds = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bf16", "avx512_f": "AVX-512", "avx2": "AVX2"}
+    known = torch.cpu.get_capabilities()
+    kind = next((said for name, said in kinds.items() if known.get(name)), platform.machine())
+    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} cores, {kind}"
+
+
 def measured(architecture: str, side: int, device: Device) -> dict[str, str | float]:
     """All of `COLUMNS`; images a second, but for the last five: GFLOP an image, TFLOP/s, shares, and the peak's MiB."""
     training = training_on(device)
@@ -171,36 +190,54 @@ def measured(architecture: str, side: int, device: Device) -> dict[str, str | fl
         "training": ours(architecture, pixels, labels, training),
         "features": our_features(architecture, pixels, training),
     }
-    computed = compute.choose(training)
-    most, once = ceiling(device, computed.dtype), gflop(architecture, side)
+    dtype = compute.choose(training).dtype
+    most, once = ceiling(device, dtype), gflop(architecture, side)
     shares = {
         "training_share": 3 * once * speeds["training"] / 1000 / most,  # backward is two more products of each forward
         "features_share": once * speeds["features"] / 1000 / most,
     }
+    row = {"machine": machine(device), "network": architecture, "side": side, "precision": str(dtype).split(".")[1]}
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    of_machine = {"gflop": once, "ceiling_tflop_s": most, "mib": mib}
-    return {"network": architecture, "side": side, "device": str(computed), **speeds, **of_machine, **shares}
+    return {**row, **speeds, "gflop": once, "ceiling_tflop_s": most, **shares, "mib": mib}
 
 
-def main() -> None:
-    architecture = sys.argv[1] if len(sys.argv) > 1 else "test_resnet"
-    side = int(sys.argv[2]) if len(sys.argv) > 2 else 64
-    row = measured(architecture, side, sys.argv[3] if len(sys.argv) > 3 else "cpu")  # type: ignore[arg-type]
-    print(f"{architecture} at {side} px, {row['device']}; ceiling {row['ceiling_tflop_s']:.3f} TFLOP/s")
+def said(row: dict[str, str | float]) -> str:
+    lines = [f"{row['network']} at {row['side']} px, {row['precision']}, ceiling {row['ceiling_tflop_s']:.3f} TFLOP/s"]
     for what in ("training", "features"):
         plain_, timm_, ours_ = (float(row[name]) for name in (f"plain_{what}", f"timm_{what}", what))
-        print(
+        lines.append(
             f"  {what}: plain {plain_:.1f} images/s, timm {timm_:.1f}, rijksnet {ours_:.1f}: {ours_ / plain_:.2f} and "
             f"{ours_ / timm_:.2f} times as fast, {float(row[f'{what}_share']):.0%} of the ceiling"
         )
-    if len(sys.argv) > 4:
-        file = Path(sys.argv[4])
-        anew = not file.exists()
-        with file.open("a", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            if anew:
-                writer.writeheader()
-            writer.writerow({name: round(v, 4) if isinstance(v := row[name], float) else v for name in COLUMNS})
+    return "\n".join(lines)
+
+
+def keep(file: Path, row: dict[str, str | float]) -> None:
+    """Put a row in place of an earlier one of the same network on the same machine."""
+    rows: dict[tuple[str, ...], dict[str, str | float]] = {}
+    if file.is_file():
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = {tuple(one[name] for name in COLUMNS[:3]): dict(one) for one in csv.DictReader(stream)}
+    rounded = {name: round(value, 4) if isinstance(value := row[name], float) else value for name in COLUMNS}
+    rows[tuple(str(row[name]) for name in COLUMNS[:3])] = rounded
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK:SIDE")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--csv", type=Path)
+    asked = parser.parse_args()
+    for network in asked.networks:
+        name, _, side = network.partition(":")
+        row = measured(name, int(side), asked.device)
+        print(said(row), flush=True)
+        if asked.csv:
+            keep(asked.csv, row)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def tables() -> dict[Path, dict[str, Callable[[], str]]]:
     return {
         DOCS / "pipeline.md": {"stages": stages_table},
         DOCS / "findings.md": {"questions": questions_table},
+        DOCS / "performance.md": {"speed": speed_table},
         DOCS / "parameters.md": {"params": params_table, "every reader": every_reader_table, **readers},
     }
 
@@ -78,6 +79,26 @@ def questions_table() -> str:
             over_folds = f"{points(row['fold_low'])} to {points(row['fold_high'])}"
             lines.append(f"| {row['question']} | {run} | {accuracies} | {over} | {over_folds} |")
     return "\n".join(lines) + "\n"
+
+
+def speed_table() -> str:
+    """What benchmarks/training.py measured, by machine."""
+    lines = []
+    with (ROOT / "benchmarks" / "speed.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            ceiling = f"{float(row['ceiling_tflop_s']):.3g}"
+            of_network = f"{row['machine']} | {row['network']}, {row['side']} px"
+            for what, name in (("training", "fine tuning"), ("features", "features")):
+                ours, plain, timm = (float(row[key]) for key in (what, f"plain_{what}", f"timm_{what}"))
+                share = f"{float(row[f'{what}_share']):.0%} of {ceiling}"
+                lines.append(
+                    f"| {of_network} | {name} | {plain:,.1f} | {timm:,.1f} | {ours:,.1f} | {ours / plain:.2f} "
+                    f"| {ours / timm:.2f} | {share} |"
+                )
+    head = (
+        "| machine | network | what | plain | as timm | rijksnet | to plain | to timm | share of the ceiling, TFLOP/s |"
+    )
+    return "\n".join([head, "|---|---|---|---:|---:|---:|---:|---:|---:|", *lines]) + "\n"
 
 
 def points(share: str) -> str:

@@ -45,8 +45,8 @@ BODY: dict[str, Any] = {
                 },
             }
         },
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": {"type": "string", "format": "binary", "minLength": 1}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}},
         "application/json": {
             "schema": {
                 "type": "object",
