@@ -55,6 +55,7 @@ def write_suggestions(folder: Path) -> None:
         "model": "m/1",
         "weights": "f00",
         "confidence": 0.7,
+        "precision_asked": 0.95,
     }
     lines = []
     for i in range(IN_SPLIT, IN_SPLIT + BLANK + ODD):

@@ -90,6 +90,24 @@ def adopt(
 
 
 @app.command(rich_help_panel=USE)
+def annotate(
+    collection: CollectionArgument,
+    challenge: Annotated[str, typer.Argument(help="material, type or artist", show_default=False)],
+    at: Annotated[str, typer.Option(help="address of the folder in which the manifest will be", show_default=False)],
+    suggestions: Annotated[Path, typer.Option(help="the folder `rijksnet suggest` wrote to")] = Path("suggestions"),
+) -> None:
+    """Write suggestions as Web Annotations in a IIIF manifest, which viewers such as Mirador show.
+
+    A canvas for each object that has a suggestion, or a label that people gave it on the review page; what they
+    rejected is left out. Pictures are at the museum's own addresses, or, where it has none, in the file itself.
+    """
+    from rijksnet.reviewing.annotations import annotate
+
+    file, objects = annotate(params_with(collection), collection, check_challenge(challenge), suggestions, at)
+    print(f"{file}: {objects} objects; viewers find it once it is at {at.rstrip('/')}/{file.name}")
+
+
+@app.command(rich_help_panel=USE)
 def serve(
     model: Annotated[
         str, typer.Argument(help="a run's key, or a registered NAME, NAME/VERSION or NAME@ALIAS", show_default=False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rijksnet.collections import decided
 from rijksnet.errors import ReviewError
 from rijksnet.files import replacing
-from rijksnet.reviewing.decisions import GIVING, NOTHING, read, standing
+from rijksnet.reviewing.decisions import NOTHING, labels_given, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +48,7 @@ def adopt(paths: CollectionPaths, challenge: Challenge, suggestions: Path) -> Ad
     made = read(source)
     if all(one.decision in ("skip", "undo") for one in made):
         raise ReviewError(f"{source} holds no decision: `rijksnet review {paths.collection} {challenge}` makes some")
-    said: dict[str, dict[str, str]] = defaultdict(dict)
-    for (who, object_id), one in standing(made).items():
-        if one.decision != "skip":
-            said[object_id][who] = one.label if one.decision in GIVING else NOTHING
+    said = labels_given(made)
     file = paths.decided(challenge)
     rows, columns = _standing_rows(file)
     before = {key: row["label"] for key, row in rows.items()}

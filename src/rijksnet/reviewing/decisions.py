@@ -128,6 +128,17 @@ def standing(decisions: Iterable[Decision]) -> dict[tuple[str, str], Decision]:
     return {key: its[-1] for key, its in found.items() if its}
 
 
+def labels_given(decisions: Iterable[Decision]) -> dict[str, dict[str, str]]:
+    """What people say, by object id and who: a label, or NOTHING where they reject what is suggested. Skipping says
+    nothing.
+    """
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    for (who, object_id), one in standing(decisions).items():
+        if one.decision != "skip":
+            said[object_id][who] = one.label if one.decision in GIVING else NOTHING
+    return said
+
+
 @dataclass(frozen=True)
 class Pace:
     """How far one person has come: decided objects, skipped ones not among them, and minutes that a hundred of them
@@ -167,9 +178,9 @@ class Agreement:
 def agreements(decisions: Iterable[Decision]) -> list[Agreement]:
     """Of all pairs of people who decided the same objects (Cohen 1960). Skipped ones are not decided."""
     said: dict[str, dict[str, str]] = defaultdict(dict)
-    for (who, object_id), one in standing(decisions).items():
-        if one.decision != "skip":
-            said[who][object_id] = one.label if one.decision in GIVING else NOTHING
+    for object_id, its in labels_given(decisions).items():
+        for who, label in its.items():
+            said[who][object_id] = label
     return [
         _agreement(a, b, [(said[a][one], said[b][one]) for one in sorted(said[a].keys() & said[b].keys())])
         for a, b in combinations(sorted(said), 2)

@@ -28,6 +28,7 @@ from rijksnet.suggesting.objects import read_objects
 from rijksnet.suggesting.reference import elsewhere, own_reference
 from rijksnet.suggesting.rule import set_rule
 from rijksnet.training import compute
+from rijksnet.training.batches import evaluation_batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from rijksnet.suggesting.suggestion import Advice
     from rijksnet.training.compute import Compute
 
-#: Pictures that the network is given at once, at most.
+#: Pictures that a network is given at once, at most: who came first is not to wait for many others.
 BATCH = 32
 
 #: Classes that an answer names.
@@ -72,6 +73,11 @@ class Adviser:
         size = self.run.inputs["input_size"]
         stretched, padded = ([size], []) if self.run.inputs["squares"] == "stretched" else ([], [size])
         return decode(image, stretched, padded)[0]
+
+    @property
+    def at_once(self) -> int:
+        """Pictures that the network is given at once, at most."""
+        return min(BATCH, evaluation_batch_size((*[self.run.inputs["input_size"]] * 2, 3), self.computed))
 
     def advise(self, pixels: NDArray[np.uint8]) -> list[Advice]:
         """Advice on pictures, uint8 (n, H, W, 3), computed as the network's evaluation was."""
@@ -185,8 +191,8 @@ class Desk:
     def _next(self) -> list[tuple[Adviser, NDArray[np.uint8], asyncio.Future[Advice]]]:
         """What goes together: of one network, in the order that they came, of those who are still there."""
         part: list[tuple[Adviser, NDArray[np.uint8], asyncio.Future[Advice]]] = []
-        while self._waiting and len(part) < BATCH:
-            if part and self._waiting[0][0] is not part[0][0]:
+        while self._waiting:
+            if part and (self._waiting[0][0] is not part[0][0] or len(part) == part[0][0].at_once):
                 break
             one = self._waiting.popleft()
             if not one[2].done():

@@ -78,12 +78,18 @@ def batches_of(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDA
     return np.array_split(order, -(-len(order) // size)) if len(order) else []
 
 
+def evaluation_batch_size(shape: Sequence[int], compute: Compute) -> int:
+    """How many inputs of a shape, pixels (H, W, C) or features (F,), are evaluated at once."""
+    if len(shape) == 1 or compute.device.type == "cuda":
+        return EVALUATION_BATCH_SIZE
+    return max(SETTLED, min(EVALUATION_BATCH_SIZE, PIXELS_AT_ONCE // (shape[0] * shape[1])))
+
+
 def evaluation_batches(examples: Examples, compute: Compute) -> list[NDArray[np.int64]]:
     """All examples in their order, in batches as large as is fast here, and of `SETTLED` images at least."""
-    order, (_, *shape) = np.arange(len(examples)), examples.inputs.shape
-    if len(shape) == 1 or compute.device.type == "cuda":
-        return batches_of(order, EVALUATION_BATCH_SIZE, drop_last=False)
-    size = max(SETTLED, min(EVALUATION_BATCH_SIZE, PIXELS_AT_ONCE // (shape[0] * shape[1])))
+    order, size = np.arange(len(examples)), evaluation_batch_size(examples.inputs.shape[1:], compute)
+    if size == EVALUATION_BATCH_SIZE:
+        return batches_of(order, size, drop_last=False)
     batches = min(-(-len(order) // size), max(1, len(order) // SETTLED))
     return np.array_split(order, batches) if len(order) else []
 
