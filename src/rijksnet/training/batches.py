@@ -29,8 +29,8 @@ PIXELS_AT_ONCE = 2**19
 #: The label of an image that has none for a task.
 UNLABELLED = -1
 
-#: Share of a GPU's free memory that a split's inputs may take: the rest is the network's.
-SHARE_OF_GPU = 0.4
+#: Share of a GPU's free memory that a split's inputs may take; training and validation leave half to the network.
+SHARE_OF_GPU = 0.3
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def batches_of(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDA
 
 def evaluation_batch_size(shape: Sequence[int], compute: Compute) -> int:
     """How many inputs of a shape, pixels (H, W, C) or features (F,), are evaluated at once."""
-    if len(shape) == 1 or compute.device.type == "cuda":
+    if len(shape) == 1 or compute.device.type != "cpu":
         return EVALUATION_BATCH_SIZE
     return max(SETTLED, min(EVALUATION_BATCH_SIZE, PIXELS_AT_ONCE // (shape[0] * shape[1])))
 

@@ -60,6 +60,7 @@ class Steps:
         self.recordings: dict[torch.Size, _Recording] = {}
         self.recordable = compute.device.type == "cuda"
         self.beside = torch.cuda.Stream(compute.device) if self.recordable else None
+        self.pool = torch.cuda.graph_pool_handle() if self.recordable else None  # one: recordings never run at once
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Train on a batch; each task's sum of cross-entropies and its hits, (T,) each, good until the next call."""
@@ -98,8 +99,13 @@ class Steps:
         """Record a step on inputs of this size, without taking it; False if the model has something that cannot be."""
         graph, (its_inputs, its_labels) = torch.cuda.CUDAGraph(), (inputs.clone(), labels.clone())
         try:
-            # thread_local: the reader of the next batch may ask for pinned memory meanwhile
-            with torch.cuda.graph(graph, stream=self.beside, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.stream(
+                    torch.cuda.current_stream()
+                ),  # come back to it, also from a recording that fails
+                # thread_local: the reader of the next batch may ask for pinned memory meanwhile
+                torch.cuda.graph(graph, pool=self.pool, stream=self.beside, capture_error_mode="thread_local"),
+            ):
                 measured = self._step(its_inputs, its_labels)
         except RuntimeError as error:
             self.recordable = False

@@ -182,7 +182,6 @@ def test_what_fills_the_memory_is_refused_and_the_rest_goes_on(paths: Collection
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("threads")
 def start_large() -> None:
     """As on a machine of many cores, where numpy takes memory for each when it is imported."""
     ballast.append(mmap.mmap(-1, 900 * 2**20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
@@ -192,6 +191,7 @@ def start_large() -> None:
 ballast: list[mmap.mmap] = []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts mapped memory against RLIMIT_DATA")
 def test_a_process_may_decode_however_much_it_has_to_begin_with() -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=start_large) as pool:
         assert pool.submit(can_have, MAX_MEMORY).result()
@@ -205,6 +205,7 @@ def can_have(size: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("threads")
 def test_no_readable_image_is_an_error_that_leaves_no_pixels(paths: CollectionPaths) -> None:
     fill(paths, {"a.jpg": jpeg(0)})
     pack(paths, [16])
