@@ -21,7 +21,10 @@ TRAIN, VALIDATION = 0.8, 0.1
 def speeds(file: Path) -> dict[str, tuple[float, float]]:
     """Images/s of training and of features, by network."""
     with file.open(encoding="utf-8", newline="") as stream:
-        return {row["network"]: (float(row["training"]), float(row["features"])) for row in csv.DictReader(stream)}
+        rows = list(csv.DictReader(stream))
+    if len(machines := {row["machine"] for row in rows}) > 1:
+        raise SystemExit(f"{file} has rows of {sorted(machines)}: keep one machine's")
+    return {row["network"]: (float(row["training"]), float(row["features"])) for row in rows}
 
 
 def epochs() -> dict[tuple[str, str], int]:

@@ -73,6 +73,12 @@ def ready(pixels: np.ndarray, device: Device, as_timm: bool) -> torch.Tensor:
     return inputs.contiguous(memory_format=form).to(device)
 
 
+def as_torch_is() -> None:
+    """Undo what `compute.choose` sets for the process, so that a baseline is PyTorch as it comes."""
+    torch.set_deterministic_debug_mode("default")
+    torch.backends.cudnn.allow_tf32 = True
+
+
 def plain(architecture: str, pixels: np.ndarray, labels: np.ndarray, device: Device, as_timm: bool) -> float:
     """Images per second of a loop over ready tensors, the best of the rounds."""
     model = timm.create_model(timm_name(architecture), num_classes=CLASSES).train().to(device)
@@ -182,6 +188,7 @@ def measured(architecture: str, side: int, device: Device) -> dict[str, str | fl
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (images_for(device, side), side, side, 3), dtype=np.uint8)
     labels = random.integers(0, CLASSES, len(pixels))
+    as_torch_is()
     speeds = {
         "plain_training": plain(architecture, pixels, labels, device, as_timm=False),
         "timm_training": plain(architecture, pixels, labels, device, as_timm=True),

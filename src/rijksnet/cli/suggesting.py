@@ -103,8 +103,10 @@ def annotate(
     """
     from rijksnet.reviewing.annotations import annotate
 
-    file, objects = annotate(params_with(collection), collection, check_challenge(challenge), suggestions, at)
+    file, objects, lacking = annotate(params_with(collection), collection, check_challenge(challenge), suggestions, at)
     print(f"{file}: {objects} objects; viewers find it once it is at {at.rstrip('/')}/{file.name}")
+    for object_id in lacking:
+        print(f"left out, since no picture of it can be shown: {object_id}")
 
 
 @app.command(rich_help_panel=USE)

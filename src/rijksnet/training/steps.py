@@ -100,9 +100,7 @@ class Steps:
         graph, (its_inputs, its_labels) = torch.cuda.CUDAGraph(), (inputs.clone(), labels.clone())
         try:
             with (
-                torch.cuda.stream(
-                    torch.cuda.current_stream()
-                ),  # come back to it, also from a recording that fails
+                torch.cuda.stream(torch.cuda.current_stream()),  # come back to it, also from a recording that fails
                 # thread_local: the reader of the next batch may ask for pinned memory meanwhile
                 torch.cuda.graph(graph, pool=self.pool, stream=self.beside, capture_error_mode="thread_local"),
             ):

@@ -16,10 +16,14 @@ from PIL import Image
 
 from blanks import IN_SPLIT
 from reviews import PATHS, make_review_project
+from rijksnet.collections.records import Address
+from rijksnet.collections.shards import Shards
 from rijksnet.errors import ReviewError
+from rijksnet.harvesting.shard_writer import ImageHeader, ShardWriter
 from rijksnet.params import Params
-from rijksnet.reviewing.annotations import annotate
+from rijksnet.reviewing.annotations import Pictures, annotate
 from rijksnet.reviewing.decisions import Decision, append
+from rijksnet.reviewing.queue import Photographs
 from workspace import tiny_content
 
 AT = "https://museum.example/iiif/"
@@ -39,7 +43,8 @@ def nothing_decided(project: Path) -> Iterator[None]:
 
 
 def written(project: Path, content: dict[str, Any] | None = None) -> dict[str, Any]:
-    file, objects = annotate(Params.model_validate(content or tiny_content()), "source", "type", project, AT)
+    file, objects, lacking = annotate(Params.model_validate(content or tiny_content()), "source", "type", project, AT)
+    assert not lacking
     manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     assert len(manifest["items"]) == objects
     return manifest
@@ -52,8 +57,8 @@ def tags(manifest: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def decide(project: Path, number: int, decision: str, label: str, who: str = "Anna") -> None:
-    one = Decision("", "type", "accept", "", "blauw", "0.7", "", "m/1", "f00", who, "2026-01-01T00:00:00+00:00", "5")
+def decide(project: Path, number: int, decision: str, label: str, who: str = "Anna", suggested: str = "blauw") -> None:
+    one = Decision("", "type", "accept", "", suggested, "0.7", "", "m/1", "f00", who, "2026-01-01T00:00:00+00:00", "5")
     made = replace(one, object_id=f"source-{number:03}", decision=decision, label=label)  # type: ignore[arg-type]
     append(project / "source/type-decisions.jsonl", made)
 
@@ -95,30 +100,60 @@ def test_what_people_decided_stands_before_what_the_network_suggests(project: Pa
 @pytest.mark.parametrize(
     ("kind", "address", "shown"),
     [
-        ("url", "https://m.example/{}.jpg", "https://m.example/{}.jpg"),
-        ("iiif", "https://m.example/i/{}/info.json", "https://m.example/i/{}/full/!900,900/0/default.jpg"),
+        ("url", "https://m.example/{}.png", "https://m.example/{}.png"),
+        ("iiif", "https://m.example/i/{}/info.json", "https://m.example/i/{}/full/!512,512/0/default.jpg"),
         ("manifest", "https://m.example/{}/manifest", "data:image/jpeg;base64,"),
     ],
 )
-def test_pictures_are_where_the_museum_has_them(project: Path, kind: str, address: str, shown: str) -> None:
-    raw = Path("data/source/raw")
-    raw.mkdir(exist_ok=True)
-    with (raw / "objects.csv").open("w", encoding="utf-8", newline="") as file:
+def test_pictures_are_where_the_museum_has_them(
+    project: Path, kind: str, address: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several of an object each has its own address, in whichever order their names are."""
+    addresses = [address.format(name) for name in ("a", "b", "c")]
+    with (tmp_path / "objects.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(
-            [
-                ("object_id", "image", "type"),
-                *((f"source-{i:03}", address.format(i), "") for i in range(IN_SPLIT, IN_SPLIT + 9)),
-            ]
+            [("object_id", "image", "type"), *((f"source-{IN_SPLIT:03}", one, "") for one in addresses)]
         )
+    with ShardWriter.open(tmp_path / "images") as writer:
+        for one in addresses:
+            writer.add(Address(f"source-{IN_SPLIT:03}", one), b"x", "image/jpeg", ImageHeader("JPEG", 3, 2))
     content = tiny_content()
     content["collections"]["source"] = {
-        "reader": "table", "raw": str(raw), "table": "objects.csv", "images": "images", "delimiter": ",",
+        "reader": "table", "raw": str(tmp_path), "table": "objects.csv", "images": "images", "delimiter": ",",
         "columns": {"object_id": "object_id", "image": "image", "type": "type", "creator": None, "material": None},
         "download": {"kind": kind, "contact": "a@b.example", "requests_per_s": 1},
     }  # fmt: skip
     content["drawn"] = ["target", "photographs"]
-    body = written(project, content)["items"][0]["items"][0]["items"][0]["body"]
-    assert body["id"].startswith(shown.format(IN_SPLIT))
+    picture = Photographs(PATHS).jpeg(f"{IN_SPLIT:03}.jpg")
+    monkeypatch.setattr(Photographs, "jpeg", lambda *_: picture)
+    pictures = Pictures(Params.model_validate(content), PATHS)
+    with Shards.open(tmp_path / "images") as shards:
+        for name, one in zip("abc", addresses, strict=True):
+            found = shards.find(one)
+            assert found is not None
+            there = pictures.of([found.name])
+            assert there is not None
+            assert there.address.startswith(shown.format(name))
+
+
+def test_a_rejection_of_another_suggestion_says_nothing(project: Path) -> None:
+    decide(project, IN_SPLIT, "reject", "", suggested="rood")
+    assert tags(written(project))[f"source-{IN_SPLIT:03}"] == "blauw"
+
+
+def test_an_object_whose_picture_cannot_be_shown_costs_only_itself(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jpeg = Photographs.jpeg
+
+    def damaged(self: Photographs, image: str) -> bytes:
+        if image == f"{IN_SPLIT:03}.jpg":
+            raise ReviewError("damaged")
+        return jpeg(self, image)
+
+    monkeypatch.setattr(Photographs, "jpeg", damaged)
+    _, objects, lacking = annotate(Params.model_validate(tiny_content()), "source", "type", project, AT)
+    assert (objects, lacking) == (9, [f"source-{IN_SPLIT:03}"])
 
 
 def test_what_cannot_be_written_is_said(project: Path) -> None:
