@@ -122,7 +122,7 @@ def main() -> None:
                 times = load_of(port, clients, asked.seconds)
                 speed[batch, clients] = max(speed.get((batch, clients), 0), len(times) / asked.seconds)
                 print(
-                    f"{clients:2} clients, {batch:2} at a time: {len(times) / asked.seconds:6.1f} pictures/s, "
+                    f"{clients:2} clients, {adviser.at_once:2} at a time: {len(times) / asked.seconds:6.1f}/s, "
                     f"median {1000 * np.median(times):5.0f} ms, 95 % below {1000 * np.quantile(times, 0.95):5.0f} ms"
                 )
     largest = max(batch for batch, _ in speed)

@@ -74,7 +74,7 @@ def annotate(
         The file, how many objects it has, and the ids of those that it lacks since no picture of them can be shown.
 
     Raises:
-        ReviewError: there are no suggestions, nothing is suggested, or `at` is no address.
+        ReviewError: there are no suggestions, nothing is suggested, nothing can be shown, or `at` is no address.
         CollectionError: the collection has no catalogue.
     """
     if not at.startswith(("https://", "http://")):
@@ -93,6 +93,11 @@ def annotate(
     base = f"{at.rstrip('/')}/{name}"
     pictures = Pictures(params, paths)
     shown = [(tag, picture) for tag in tags if (picture := pictures.of(tag.images))]
+    if not shown:
+        raise ReviewError(
+            f"no picture of the {len(tags)} objects can be shown, such as {tags[0].images[0]!r}: are they where "
+            f"{paths.catalogue} says? If not, run the stage `catalogue` again"
+        )
     manifest = {
         "@context": CONTEXT,
         "id": base,

@@ -156,8 +156,12 @@ def test_an_object_whose_picture_cannot_be_shown_costs_only_itself(
     assert (objects, lacking) == (9, [f"source-{IN_SPLIT:03}"])
 
 
-def test_what_cannot_be_written_is_said(project: Path) -> None:
+def test_what_cannot_be_written_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = Params.model_validate(tiny_content())
+    with monkeypatch.context() as patched:
+        patched.setattr(Pictures, "of", lambda *_: None)
+        with pytest.raises(ReviewError, match="no picture of the 10 objects can be shown, such as"):
+            annotate(params, "source", "type", project, AT)
     with pytest.raises(ReviewError, match="--at 'here' is no address"):
         annotate(params, "source", "type", project, "here")
     for number in range(IN_SPLIT, IN_SPLIT + 10):
