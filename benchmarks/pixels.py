@@ -84,7 +84,7 @@ def timed_pack(records: list[Record], sizes: Sequence[int], workers: int) -> tup
     build(records, paths)
     with peak_memory() as peak:
         started = time.perf_counter()
-        counts = pack(paths, sizes, workers)
+        counts = pack(paths, sizes, workers=workers)
         seconds = time.perf_counter() - started
     assert counts.images == len(records)
     return seconds, peak[0]

@@ -18,6 +18,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +36,7 @@ from rijksnet.networks.architectures import Network, design_as_published, timm_n
 from rijksnet.params import BatchNorm, Device, MaxEpochs, Normalisation, Training
 from rijksnet.training import compute
 from rijksnet.training.batches import EVALUATION_BATCH_SIZE, Examples
-from rijksnet.training.features import extract
+from rijksnet.training.features import Extraction
 from rijksnet.training.loop import fit, make_optimiser
 
 CLASSES, ROUNDS = 20, 3
@@ -132,9 +133,17 @@ def our_features(architecture: str, pixels: np.ndarray, training: Training) -> f
     network = Network(design_as_published(architecture), CLASSES, "unit").to(computed.device)
     if computed.device.type == "cuda":  # a GPU has read the others before the file for their features is made
         pixels = np.concatenate([pixels] * 8)
-    with TemporaryDirectory() as folder:
-        out = Path(folder) / "features.npy"
-        return len(pixels) / best(lambda: list(extract(network, pixels, out, "running", computed)) and None)
+
+    def extract() -> None:
+        extraction = Extraction(network, pixels, "running", computed, "features", "")
+        extraction.shards.begin()
+        for _ in extraction.run(waits=True):
+            pass
+        extraction.shards.hand_over({extraction.collect(): Path("features.npy")})
+        extraction.shards.clear()
+
+    with TemporaryDirectory() as folder, chdir(folder):
+        return len(pixels) / best(extract)
 
 
 def ours(architecture: str, pixels: np.ndarray, labels: np.ndarray, training: Training) -> float:

@@ -65,7 +65,10 @@ def command_imports(command: str) -> set[str]:
 
 
 #: What a command runs for a person only, with options that dvc.yaml does not give.
-OTHERWISE = {"publish": {"rijksnet.publishing.check", "rijksnet.publishing"}}
+OTHERWISE = {
+    "publish": {"rijksnet.publishing.check", "rijksnet.publishing"},
+    "explore": {"rijksnet.scheduling", "rijksnet.scheduling.engine", "rijksnet.scheduling.study"},
+}
 
 
 @pytest.mark.parametrize("name", [name for name in DVC_YAML if name != "code"])

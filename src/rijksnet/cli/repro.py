@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from rijksnet.scheduling.engine import Engine
 
 
+Scheduler = Annotated[
+    str, typer.Option(help="a Dask scheduler's address, or slurm, pbs, … as params.yaml's `cluster`; none: here")
+]
+
+
 @app.command(rich_help_panel=RESULTS)
 def repro(
     targets: Annotated[list[str] | None, typer.Argument(help="stages, as `dvc repro` takes them; none: all")] = None,
     jobs: Annotated[
         int, typer.Option(help="stages side by side; 0: as many as there are cores", show_default=False, min=0)
     ] = 0,
-    scheduler: Annotated[
-        str, typer.Option(help="a Dask scheduler's address, or slurm, pbs, … as params.yaml's `cluster`; none: here")
-    ] = "",
+    scheduler: Scheduler = "",
 ) -> None:
     """Do what `dvc repro` does, with stages side by side where neither needs the other.
 
@@ -37,11 +40,12 @@ def repro(
     from rijksnet.scheduling.view import view
 
     chosen = params()
-    with _engine(chosen, scheduler, jobs) as workers, view() as shown:
+    with engine_of(chosen, scheduler, jobs) as workers, view() as shown:
         reproduce(chosen, targets or [], workers, jobs or workers.together.cores, shown)
 
 
-def _engine(chosen: Params, scheduler: str, jobs: int) -> AbstractContextManager[Engine]:
+def engine_of(chosen: Params, scheduler: str, jobs: int) -> AbstractContextManager[Engine]:
+    """The workers: here for so many commands at a time (0: a core each), or a scheduler's."""
     from rijksnet.cluster_params import System
     from rijksnet.errors import ParamsError
     from rijksnet.scheduling import engine

@@ -22,6 +22,7 @@ from rijksnet.cli.app import (
 if TYPE_CHECKING:
     from rijksnet.params import Strategy
 
+Helps = Annotated[bool, typer.Option("--helps", hidden=True)]
 Seed = Annotated[int | None, typer.Option(help="in place of training.seed; the run gets a key of its own")]
 
 
@@ -50,11 +51,11 @@ def catalogue(collection: CollectionArgument) -> None:
 
 
 @app.command(rich_help_panel=STAGES)
-def pixels(collection: CollectionArgument) -> None:
+def pixels(collection: CollectionArgument, helps: Helps = False) -> None:
     """Decode every image once, at each size that the architectures read."""
     from rijksnet.stages.pixels import pixels
 
-    pixels(params_with(collection), collection)
+    pixels(params_with(collection), collection, helps=helps)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -110,11 +111,12 @@ def features(
     collection: CollectionArgument,
     architecture: ArchitectureArgument,
     tuned_on: Annotated[str | None, typer.Option(help="challenge whose θ̂ to use; without it, θ")] = None,
+    helps: Helps = False,
 ) -> None:
     """Extract the features of a whole collection in one forward pass."""
     from rijksnet.stages.features import features
 
-    features(params(), collection, architecture, tuned_on)
+    features(params(), collection, architecture, tuned_on, helps=helps)
 
 
 @app.command("off_the_shelf", rich_help_panel=STAGES)

@@ -41,7 +41,7 @@ KEPT_BLOCK = 2**25 - 2**16
 
 
 class Placement(NamedTuple):
-    """One image and the row it belongs in."""
+    """One image and the row it belongs in, of its shard."""
 
     row: int
     file: str
@@ -50,11 +50,10 @@ class Placement(NamedTuple):
 
 
 class PixelFile(NamedTuple):
-    """A pixel file: `header` bytes, then uint8 rows of shape (size, size, 3)."""
+    """A shard's pixels: uint8 rows of shape (size, size, 3)."""
 
     path: str
     size: int
-    header: int
 
 
 class Problem(NamedTuple):
@@ -115,8 +114,8 @@ def pack_batch(jobs: Sequence[Placement], targets: Sequence[PixelFile], squares:
                 packed.problems.append(Problem(job.row, error.reason, error.detail))
                 continue
             packed.looks[job.row] = look_of(made[0])
-            for target, file, square in zip(targets, files, made[-len(targets) :], strict=True):
-                file.seek(target.header + job.row * square.nbytes)
+            for file, square in zip(files, made[-len(targets) :], strict=True):
+                file.seek(job.row * square.nbytes)
                 file.write(square.data)
     return packed
 

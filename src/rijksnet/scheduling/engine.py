@@ -57,10 +57,13 @@ class Engine:
     largest: Resources
     together: Resources
     gpus: SimpleQueue[str] | None = None
-    tasks: dict[str, tuple[Any, Path]] = field(default_factory=dict)  #: that are not done, with their output files
+    tasks: dict[str, Task] = field(default_factory=dict)  #: that are not done
 
-    def run(self, command: Command, needs: Resources) -> Ended:
+    def run(self, command: Command, needs: Resources, group: str = "") -> Ended:
         """Run a command on a worker that has what it needs; on another one if that worker is lost meanwhile.
+
+        Args:
+            group: of commands that `stop` can end by themselves.
 
         Raises:
             RunError: the workers cannot be reached any more, or do not see the project.
@@ -72,8 +75,9 @@ class Engine:
         key = f"{command.stage}-{uuid4().hex}"
         try:
             with self._own_gpu(command, needs) as its:
-                task = self.client.submit(_on_worker, its, self.stop_name, key=key, resources=resources, pure=False)
-                self.tasks[key] = (task, Path(its.output))
+                names = [f"{self.stop_name}-{its_group}" for its_group in {"", group}]
+                task = self.client.submit(_on_worker, its, names, key=key, resources=resources, pure=False)
+                self.tasks[key] = Task(task, Path(its.output), group)
                 ended: Ended = task.result()
         except KilledWorker as error:
             raise RunError(f"every worker that ran it was lost: too little memory or time? ({error})") from error
@@ -94,20 +98,35 @@ class Engine:
         finally:
             self.gpus.put(number)
 
-    def stop(self) -> None:
-        """End all commands as Ctrl-C would, and call back those that no worker has begun."""
+    def places(self, needs: Resources) -> int:
+        """How many commands of such needs the workers have room for at once, if they do nothing else."""
+        each = [getattr(self.together, name) // getattr(needs, name) for name in RESOURCES if getattr(needs, name)]
+        return max(1, min(each, default=1))
+
+    def stop(self, group: str = "") -> None:
+        """End all commands, or those of a group, as Ctrl-C would, and call back what no worker has begun of them."""
         from distributed import Event
 
-        Event(self.stop_name, client=self.client).set()
-        for task, output in list(self.tasks.values()):
-            if not output.exists():
-                task.cancel()
+        Event(f"{self.stop_name}-{group}", client=self.client).set()
+        for task in list(self.tasks.values()):
+            if group in ("", task.group) and not task.output.exists():
+                task.future.cancel()
 
 
-def _on_worker(command: Command, stop_name: str) -> Ended:
+@dataclass(frozen=True)
+class Task:
+    """A command that Dask has, with the file that is there once a worker has begun it."""
+
+    future: Any
+    output: Path
+    group: str
+
+
+def _on_worker(command: Command, stop_names: list[str]) -> Ended:
     from distributed import Event
 
-    return run_command(command, Event(stop_name).is_set)
+    events = [Event(name) for name in stop_names]
+    return run_command(command, lambda: any(event.is_set() for event in events))
 
 
 @contextmanager

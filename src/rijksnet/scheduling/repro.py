@@ -17,6 +17,7 @@ from rijksnet.errors import RunError
 from rijksnet.planning import durations
 from rijksnet.scheduling.command import Command
 from rijksnet.scheduling.guard import BY_SIGNAL
+from rijksnet.scheduling.helpers import helped
 from rijksnet.scheduling.output import OUTPUT, output_of
 from rijksnet.scheduling.pipeline import Pipeline
 from rijksnet.scheduling.resources import Resources, needs_of
@@ -94,7 +95,9 @@ class Commands:
         own = {name: os.environ.get(name) for name in THREADS} | environment
         for line in lines:
             command = Command(stage.addressing, tuple(line), stage.wdir, str(output.absolute()), own)
-            ended = self.engine.run(command, self.needs(stage))
+            needs = self.needs(stage)
+            with helped(self.engine, command, needs):
+                ended = self.engine.run(command, needs)
             hosts.add(ended.host)
             if ended.status > BY_SIGNAL:
                 raise RunError(

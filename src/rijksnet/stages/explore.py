@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
@@ -48,15 +44,14 @@ LOOK_S = 1.0
 console = Console(highlight=False, soft_wrap=True)
 
 
-def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int, *, adopts: bool, helps: bool) -> None:
+def explore(params: Params, key: RunKey, trials_asked: int | None, *, adopts: bool, helps: bool) -> None:
     """Search a strategy's recipe: make the study or join it, work until its places are filled, and conclude it.
 
     Args:
         key: of the runs whose recipe is explored.
         trials_asked: places of the study, in place of exploration.trials; more than it has adds some.
-        workers: processes here, this one among them.
         adopts: write the winner's recipe into params.yaml.
-        helps: work only, and leave the rest to the process that started this one.
+        helps: work only, and leave the rest to another process.
 
     Raises:
         ExplorationError: the storage is away, or nothing completed.
@@ -65,10 +60,8 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
     for group in ("explore", "train"):  # of a study, too, and of its runs, is the code as it was when it began
         lineage.origin(group)
     subject = subject_of(params, key)
-    asked = trials_asked or getattr(params.exploration.trials, key.strategy)
-    about = {"rijksnet run": str(key), "split": labelled.digest(subject.data)}
-    with closing(Board.open(params.exploration, subject.name, asked, about)) as board:
-        _work_with_others(board, subject, workers, helps)
+    with closing(board_of(params, subject, trials_asked)) as board:
+        _work_with_others(board, subject, helps)
         if helps:
             return
         study = conclude.conclude(subject, board)
@@ -80,16 +73,21 @@ def explore(params: Params, key: RunKey, trials_asked: int | None, workers: int,
             console.print(f"adopt it: `--adopt`, or cp {StudyFolder.of(key).adopted} {paths.PARAMS}")
 
 
-def _work_with_others(board: Board, subject: Subject, workers: int, helps: bool) -> None:
+def board_of(params: Params, subject: Subject, trials_asked: int | None) -> Board:
+    """The study's places, made or joined."""
+    asked = trials_asked or getattr(params.exploration.trials, subject.strategy)
+    about = {"rijksnet run": str(subject.key), "split": labelled.digest(subject.data)}
+    return Board.open(params.exploration, subject.name, asked, about)
+
+
+def _work_with_others(board: Board, subject: Subject, helps: bool) -> None:
     name, places = None if helps else str(subject.key), len(board.places())
-    with _interruptible() as ending, _helpers(workers), shown(name, places) as display:
-        if workers > 1 or helps:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("RIJKSNET_WORKERS", workers))))
+    with _interruptible() as ending, shown(name, places) as display:
         try:
             work(board, subject, display, ending)
         except KeyboardInterrupt:
             if not helps:
-                _tell_where_it_stands(board, subject)
+                tell_where_it_stands(board)
             raise
 
 
@@ -171,10 +169,11 @@ def publish(params: Params) -> None:
         Console(stderr=True, soft_wrap=True).print(f"[yellow]warning[/]: {escape(str(error))}")
 
 
-def _tell_where_it_stands(board: Board, subject: Subject) -> None:
+def tell_where_it_stands(board: Board) -> None:
+    """What a person reads who interrupts a study."""
     done = [place for place in board.places() if place.state not in ("waiting", "running")]
     Console(stderr=True, soft_wrap=True).print(
-        f"{len(done)} of {len(board.places())} trials of study {escape(subject.name)} are done and kept"
+        f"{len(done)} of {len(board.places())} trials of study {escape(board.study.study_name)} are done and kept"
     )
 
 
@@ -217,19 +216,3 @@ def _interruptible() -> Iterator[Ending]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _helpers(workers: int) -> Iterator[None]:
-    """Further processes that work on the same study, by the same command; they end with the block."""
-    command = [sys.executable, "-m", "rijksnet", *sys.argv[1:], "--helps"]
-    environment = os.environ | {"RIJKSNET_WORKERS": str(workers)}
-    helpers = [subprocess.Popen(command, env=environment) for _ in range(workers - 1)]
-    try:
-        yield
-    finally:
-        for helper in helpers:
-            with suppress(ProcessLookupError):
-                helper.terminate()
-        for helper in helpers:
-            helper.wait()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rijksnet.data.duplicates import repeated
-from rijksnet.data.pixels import pack
+from rijksnet.data.pixels import help_pack, pack
 from rijksnet.paths import CollectionPaths
+from rijksnet.runs.code import digest
 
 if TYPE_CHECKING:
     from rijksnet.params import Params
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
 TOLD = 5
 
 
-def pixels(params: Params, collection: str) -> None:
-    """Pack a collection's images at every size that the architectures read."""
-    paths = CollectionPaths(collection)
-    print(pack(paths, sizes(params), params.squares))
+def pixels(params: Params, collection: str, *, helps: bool = False) -> None:
+    """Pack a collection's images at every size that the architectures read.
+
+    Args:
+        helps: take shards alone of what another process packs.
+    """
+    paths, code = CollectionPaths(collection), digest("pixels")
+    if helps:
+        help_pack(paths, sizes(params), params.squares, code=code)
+        return
+    print(pack(paths, sizes(params), params.squares, code=code))
     for one in repeated(paths)[:TOLD]:
         shows = "shows next to nothing and " if one.blank else ""
         objects = f"{len(one.object_ids):,} objects (the first image: {one.image})"

@@ -80,6 +80,13 @@ def threads_for(model: nn.Module, computed: Compute) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def kind(computed: Compute) -> str:
+    """What two machines must have in common to compute the same bits: precision, processor, threads at work."""
+    if computed.device.type == "cuda":
+        return f"{computed} {torch.cuda.get_device_name(computed.device)}"
+    return f"{computed} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+
+
 def has_native_bf16(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware; emulated, it would be slower than float32."""
     if device == "cuda":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network, check_input_size, input_size, parameter_count
 from rijksnet.paths import CollectionPaths
 from rijksnet.progress import progress
+from rijksnet.runs import code
 from rijksnet.training import compute
-from rijksnet.training.features import DESCRIPTION, Description, extract, features_file, write_description
+from rijksnet.training.features import DESCRIPTION, Description, Extraction, features_file, write_description
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +23,19 @@ if TYPE_CHECKING:
     from rijksnet.params import Params, Statistics
 
 
-def extract_collection(params: Params, collection: str, architecture: str, file: Path, folder: Path) -> None:
+def extract_collection(
+    params: Params, collection: str, architecture: str, file: Path, folder: Path, *, helps: bool = False
+) -> None:
     """Write the features of every image of a collection into `folder`.
+
+    What is interrupted goes on where it was, if neither weights, pixels, code nor the kind of processor have changed.
 
     Args:
         file: the weights of the frozen network.
+        helps: take shards alone of what another process extracts, until none is left to begin.
     """
-    (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
+    if not helps:
+        (folder / DESCRIPTION).unlink(missing_ok=True)  # what stands here is not complete until it is written again
     tensors, header = weights.read(file)
     design = weights.design_in(header, file)[0].normalising(protocol.batch_norm(params.training))
     normalisation = protocol.normalisation(params.training, "off_the_shelf")
@@ -37,19 +45,39 @@ def extract_collection(params: Params, collection: str, architecture: str, file:
     network.to(computed.device)
     size = input_size(architecture, params.input_size)
     check_input_size(network, architecture, size)
-    pixels = open_pixels(CollectionPaths(collection).pixels_of_size(size))
+    pixels_file, digest = CollectionPaths(collection).pixels_of_size(size), sha256_of(file)
+    pixels, stat = open_pixels(pixels_file), pixels_file.stat()
     frozen = params.training.batch_norm.frozen
     kinds: list[Statistics] = ["running"] if frozen == "running" else ["running", "batch"]
-    for kind in kinds:
-        started = time.perf_counter()
-        title = f"features {collection} {architecture} ({kind})"
-        with compute.threads_for(network, computed), progress(title, len(pixels)) as report:
-            for done in extract(network, pixels, features_file(folder, kind), kind, computed):
-                report(done, f"{done / (time.perf_counter() - started):.0f} images/s on {computed}")
+    with compute.threads_for(network, computed):
+        identity = json.dumps(
+            [digest, design.to_dict(), normalisation, stat.st_size, stat.st_mtime_ns]
+            + [code.digest("features"), compute.kind(computed)]
+        )
+        name = "-".join(folder.parts)
+        passes = {kind: Extraction(network, pixels, kind, computed, name, identity) for kind in kinds}
+        for one in passes.values():
+            if not helps:
+                one.shards.begin()
+            elif not one.shards.join():
+                return
+        for kind, one in passes.items():
+            started, began = time.perf_counter(), one.shards.done()
+            with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
+                for done in one.run(waits=not helps):
+                    report(done, f"{(done - began) / (time.perf_counter() - started):.0f} images/s on {computed}")
+    if helps:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    collected = {kind: one.collect() for kind, one in passes.items()}
+    for kind, one in passes.items():
+        one.shards.hand_over({collected[kind]: features_file(folder, kind)})
     softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
     write_description(
         folder,
         Description(
-            design, sha256_of(file), size, normalisation, network.feature_size, parameter_count(network) - softmax_layer
+            design, digest, size, normalisation, network.feature_size, parameter_count(network) - softmax_layer
         ),
     )
+    for one in passes.values():
+        one.shards.clear()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from rijksnet.files import replacing, sha256_of
 from rijksnet.networks.batch_norm import batch_norms, set_momentum
 from rijksnet.networks.weights import Design
 from rijksnet.protocol import BATCH_SIZE
+from rijksnet.shards import IMAGES, Shards
 from rijksnet.training.batches import Examples, batches_of, evaluation_batches, fetched, load
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
@@ -29,6 +31,9 @@ if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features 
 
 
 DESCRIPTION = "network.json"
+
+#: The features of a shard's images, as they lie in memory.
+SHARD = "features"
 
 
 @dataclass(frozen=True)
@@ -79,40 +84,69 @@ def features_file(folder: Path, statistics: Statistics) -> Path:
     return folder / f"{statistics}.npy"
 
 
-def extract(
-    network: Network, pixels: NDArray[np.uint8], out: Path, statistics: Statistics, compute: Compute
-) -> Iterator[int]:
-    """Write the features of all pixels (N, H, W, 3) to `out`, float32 (N, F); yields the images done so far.
+class Extraction:
+    """The features of all pixels (N, H, W, 3) by a frozen network, in shards of whole batches.
 
     `batch` normalises with the statistics of each batch of 32, as old Keras did while a softmax layer trained on a
     frozen network; the running statistics stay as they were.
+
+    Args:
+        name: of the work; a folder's name.
+        identity: of all that the features depend on.
     """
-    network.eval()
-    if statistics == "batch":
-        set_momentum(network, 1.0)  # the running statistics are not to move
-        for layer in batch_norms(network):
-            layer.train()
-    partial = out.with_name(out.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    features: np.memmap[Any, Any] = np.lib.format.open_memmap(
-        partial, mode="w+", dtype=np.float32, shape=(len(pixels), network.feature_size)
-    )
-    everything = np.arange(len(pixels))
-    examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
-    if statistics == "batch":
-        batches = batches_of(everything, BATCH_SIZE, drop_last=False)
-    else:
-        batches = evaluation_batches(examples, compute)
 
-    def features_of(inputs: Tensor) -> Tensor:
-        with torch.no_grad(), compute.autocast():
-            return network.features(inputs).float()
+    def __init__(
+        self,
+        network: Network,
+        pixels: NDArray[np.uint8],
+        statistics: Statistics,
+        compute: Compute,
+        name: str,
+        identity: str,
+    ) -> None:
+        self._network, self._statistics, self._compute = network, statistics, compute
+        everything = np.arange(len(pixels))
+        self._examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
+        if statistics == "batch":
+            batches = batches_of(everything, BATCH_SIZE, drop_last=False)
+        else:
+            batches = evaluation_batches(self._examples, compute)
+        some = max(1, IMAGES // len(batches[0]))
+        self._batches = [batches[start : start + some] for start in range(0, len(batches), some)]
+        self.shards = Shards(f"{name}-{statistics}", identity, [sum(map(len, part)) for part in self._batches])
 
-    done = 0
-    for batch in fetched(features_of(inputs) for inputs, _ in load(examples, batches, compute)):
-        features[done : done + len(batch)] = batch
-        done += len(batch)
-        yield done
-    features.flush()
-    del features
-    partial.replace(out)
+    def run(self, *, waits: bool) -> Iterator[int]:
+        """Do what is not done; yields the images done so far, by whoever.
+
+        Args:
+            waits: at last for shards that others hold.
+        """
+        self._network.eval()
+        if self._statistics == "batch":
+            set_momentum(self._network, 1.0)  # the running statistics are not to move
+            for layer in batch_norms(self._network):
+                layer.train()
+        try:
+            for shard in self.shards.take(waits=waits):
+                features = np.empty((self.shards.sizes[shard], self._network.feature_size), np.float32)
+                before, done = self.shards.done(), 0
+                batches = load(self._examples, self._batches[shard], self._compute)
+                for batch in fetched(self._features_of(inputs) for inputs, _ in batches):
+                    features[done : done + len(batch)] = batch
+                    done += len(batch)
+                    yield before + done
+                features.tofile(self.shards.part(shard) / SHARD)
+                self.shards.put(shard)
+        finally:
+            self.shards.let_go()
+
+    def _features_of(self, inputs: Tensor) -> Tensor:
+        with torch.no_grad(), self._compute.autocast():
+            return self._network.features(inputs).float()
+
+    def collect(self) -> Path:
+        """All features as one file, float32 (N, F), still among the shards."""
+        stream, count = io.BytesIO(), self._network.feature_size
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(self._examples), count)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        return self.shards.collect(SHARD, stream.getvalue(), [size * count * 4 for size in self.shards.sizes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import postgres
+from dask_cluster import clusters, workers_at
 from rijksnet.exploration.board import Attempt, Board
 from rijksnet.params import Params, load
 from rijksnet.runs.folder import RunFolder
@@ -83,7 +85,7 @@ def test_a_study_is_searched_concluded_and_adopted(
     project: Path, content: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = load(Path("params.yaml"))
-    explore.explore(params, HEADS, None, 1, adopts=False, helps=False)
+    explore.explore(params, HEADS, None, adopts=False, helps=False)
     at = StudyFolder.of(HEADS)
     study = at.read()
     assert study.counts["places"] == study.counts["attempts"] == 6
@@ -118,7 +120,7 @@ def test_a_study_is_searched_concluded_and_adopted(
 
     # a second call finds the study as it is, adopted or not, and trains nothing
     before = at.study.read_bytes()
-    explore.explore(adopted, HEADS, None, 1, adopts=True, helps=False)
+    explore.explore(adopted, HEADS, None, adopts=True, helps=False)
     assert at.read().digests == study.digests
     assert json.loads(at.study.read_text())["test"] == json.loads(before)["test"]
 
@@ -128,7 +130,7 @@ def test_the_same_seed_gives_the_same_trials(project: Path, content: dict[str, A
     made = []
     for file, seed in (("a.db", 0), ("b.db", 0), ("c.db", 1)):
         params = write_params(content, storage=f"sqlite:///{file}", seed=seed)
-        explore.explore(params, HEADS, 12, 1, adopts=False, helps=False)
+        explore.explore(params, HEADS, 12, adopts=False, helps=False)
         made.append(recipes(StudyFolder.of(HEADS)))
     assert made[0] == made[1]
     assert made[0] != made[2]
@@ -139,9 +141,9 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = load(Path("params.yaml"))
-    explore.explore(params, HEADS, 3, 1, adopts=False, helps=False)
+    explore.explore(params, HEADS, 3, adopts=False, helps=False)
     first = StudyFolder.of(HEADS).read()
-    explore.explore(params, HEADS, 24, 1, adopts=False, helps=False)
+    explore.explore(params, HEADS, 24, adopts=False, helps=False)
     second = StudyFolder.of(HEADS).read()
     assert (first.counts["places"], second.counts["places"]) == (3, 24)
     assert second.name == first.name
@@ -153,7 +155,7 @@ def test_a_longer_study_goes_on_and_opens_the_test_split_again_for_another_winne
 @pytest.mark.usefixtures("no_publication")
 def test_accuracy_against_cost(project: Path, content: dict[str, Any]) -> None:
     params = write_params(content, objectives=["accuracy", "cost"], pruner="none")
-    explore.explore(params, HEADS, 12, 1, adopts=False, helps=False)
+    explore.explore(params, HEADS, 12, adopts=False, helps=False)
     front = StudyFolder.of(HEADS).read().front
     assert front
     costs, accuracies = [one["cost"] for one in front], [one["accuracy"] for one in front]
@@ -168,7 +170,7 @@ def test_accuracy_against_cost(project: Path, content: dict[str, Any]) -> None:
 def test_hopeless_networks_are_given_up(project: Path, content: dict[str, Any]) -> None:
     content["training"]["max_epochs"]["fine_tuning"] = 8
     params = write_params(content)
-    explore.explore(params, NETWORKS, 12, 1, adopts=False, helps=False)
+    explore.explore(params, NETWORKS, 12, adopts=False, helps=False)
     at = StudyFolder.of(NETWORKS)
     study, trials = at.read(), pd.read_csv(at.trials)
     assert study.counts["pruned"] > 0
@@ -179,6 +181,56 @@ def test_hopeless_networks_are_given_up(project: Path, content: dict[str, Any]) 
     assert pruned["reason"].str.startswith("given up after epoch").all()
     winner = at.winner.read(verify=True)
     assert winner.params.items() >= {"unfrozen": study.best["unfrozen"], "layer_rate": study.best["layer_rate"]}.items()
+
+
+# --- several workers --------------------------------------------------------------------------------------------------
+
+
+def check_study_of_several(params: Params, out: str) -> None:
+    assert "The best of" in out
+    at = StudyFolder.of(NETWORKS)
+    study = at.read()
+    assert study.counts["places"] == study.counts["attempts"] == 4
+    assert len({attempt.worker for attempt in attempts_of(params, NETWORKS)}) == 2
+    assert at.winner.read(verify=True).params["study"] == study.name
+
+
+def test_workers_here_fill_a_study_together(project: Path, content: dict[str, Any]) -> None:
+    content["training"]["max_epochs"]["fine_tuning"] = 8
+    params = write_params(content, pruner="none")
+    out, err = start(NETWORKS, "--trials", "4", "--workers", "2").communicate(timeout=120)
+    assert "adopt it" in out, err
+    check_study_of_several(params, out)
+    assert load(Path("params.yaml")).training.recipe.fine_tuning is None
+
+
+def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
+    project: Path, content: dict[str, Any], tmp_path: Path
+) -> None:
+    content["training"]["max_epochs"]["fine_tuning"] = 8
+    params = write_params(content, pruner="none")
+    with clusters(tmp_path) as started:
+        found = started("cores=1", "cores=1")
+        workers_at(found.address, 2)
+        out, err = start(NETWORKS, "--trials", "4", "--scheduler", found.address, "--adopt").communicate(timeout=120)
+    assert "params.yaml has it now as training.recipe.fine_tuning" in out, err
+    check_study_of_several(params, out)
+    recipe = load(Path("params.yaml")).training.recipe.fine_tuning
+    assert recipe is not None
+    assert recipe.study == StudyFolder.of(NETWORKS).read().name
+
+
+def test_workers_that_cannot_help_say_why(project: Path, content: dict[str, Any]) -> None:
+    write_params(content)
+    shutil.rmtree("features")
+    worker = start(HEADS, "--workers", "2")
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    told = " ".join(err.split())
+    assert "its workers have ended" in told
+    assert "worker2: exit status 1; it said:" in told
+    assert "holds no complete features" in told
+    assert "Traceback" not in err
 
 
 # --- workers that die -------------------------------------------------------------------------------------------------
@@ -193,7 +245,7 @@ def wait_until(condition: Any, seconds: float = 60.0) -> None:
 
 def kill_two_of_three(params: Params, key: RunKey, trials: int) -> None:
     """Three workers; one is killed in mid-trial, one is asked to end; the third does what is left."""
-    workers = [start(key, "--trials", str(trials), "--helps") for _ in range(3)]
+    workers = [start(key, "--trials", str(trials), "--part", "helps") for _ in range(3)]
 
     def working() -> set[str]:
         return {one.worker.rpartition(":")[2] for one in attempts_of(params, key) if one.state == "running"}

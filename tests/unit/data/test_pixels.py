@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from rijksnet import shards
 from rijksnet.collections.build import build
 from rijksnet.collections.records import Record
 from rijksnet.data import pixels
@@ -262,27 +264,38 @@ def fill_with_minutes_of_work(paths: CollectionPaths) -> None:
     build([Record(f"{i}", f"{i}.jpg", "one.jpg", 0, size) for i in range(10_000)], paths)
 
 
-def wait_until_at_work(paths: CollectionPaths) -> None:
+SHARDS = Path(".checkpoints/shards/pixels-c")
+
+
+def wait_until_at_work() -> None:
     """Return as soon as a process has written pixels."""
-    file = paths.root / ".pixels.part" / "16.npy"
+    wait_until(lambda: any(file.read_bytes()[:50_000].strip(b"\0") for file in SHARDS.glob(".*.part/16.pixels")))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not (file.is_file() and file.read_bytes()[128:50_000].strip(b"\0")):
-        assert time.monotonic() < deadline, "no pixels within a minute"
+    while True:
+        with suppress(FileNotFoundError):  # what was looked at is put meanwhile
+            if true():
+                return
+        assert time.monotonic() < deadline, "not within a minute"
         time.sleep(0.02)
 
 
-def once_at_work(paths: CollectionPaths, then: Callable[[], None]) -> None:
+def once_at_work(then: Callable[[], None]) -> None:
     def act() -> None:
-        wait_until_at_work(paths)
+        wait_until_at_work()
         then()
 
     threading.Thread(target=act, daemon=True).start()
 
 
-def test_a_dead_process_is_a_named_error_and_the_next_run_starts_cleanly(paths: CollectionPaths) -> None:
+def test_a_dead_process_is_a_named_error(paths: CollectionPaths) -> None:
     fill_with_minutes_of_work(paths)
-    once_at_work(paths, lambda: multiprocessing.active_children()[0].kill())
-    with pytest.raises(CollectionError, match=r"a process that decoded images of collection 'c' died.*than 2 workers"):
+    once_at_work(lambda: multiprocessing.active_children()[0].kill())
+    with pytest.raises(
+        CollectionError, match=r"a process that decoded images of collection 'c' died.*goes on from 0 im"
+    ):
         pack(paths, [16], workers=2)
     assert left_behind(paths) == set()
     fill(paths, {"a.jpg": jpeg(0)})
@@ -291,7 +304,7 @@ def test_a_dead_process_is_a_named_error_and_the_next_run_starts_cleanly(paths: 
 
 def test_an_interruption_leaves_nothing_that_looks_complete(paths: CollectionPaths) -> None:
     fill_with_minutes_of_work(paths)
-    once_at_work(paths, lambda: os.kill(os.getpid(), signal.SIGINT))
+    once_at_work(lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         pack(paths, [16], workers=1)
     assert left_behind(paths) == set()
@@ -299,31 +312,131 @@ def test_an_interruption_leaves_nothing_that_looks_complete(paths: CollectionPat
 
 
 SCRIPT = """
-from rijksnet.data.pixels import pack
+import sys
+from rijksnet import shards
+from rijksnet.data import pixels
 from rijksnet.paths import CollectionPaths
 
 if __name__ == "__main__":
-    pack(CollectionPaths("c"), [16], workers=1)
+    pixels.IMAGES = int(sys.argv[2])
+    getattr(pixels, sys.argv[1])(CollectionPaths("c"), [16], "stretched", workers=1)
 """
 
 
-@pytest.mark.usefixtures("threads")
-def test_a_killed_run_takes_its_processes_with_it_and_the_next_starts_cleanly(paths: CollectionPaths) -> None:
-    fill_with_minutes_of_work(paths)
+def start(what: str, images: int = 2048) -> subprocess.Popen[bytes]:
     Path("script.py").write_text(SCRIPT)
-    run = subprocess.Popen([sys.executable, "script.py"], stderr=subprocess.DEVNULL)
-    wait_until_at_work(paths)
+    return subprocess.Popen([sys.executable, "script.py", what, str(images)], stderr=subprocess.DEVNULL)
+
+
+def kill(run: subprocess.Popen[bytes]) -> None:
+    """With no time to clean up; its processes end by themselves."""
     children = psutil.Process(run.pid).children(recursive=True)
     run.kill()
     run.wait()
     assert children
     assert psutil.wait_procs(children, timeout=60)[1] == [], "these go on without their parent"
-    assert not paths.images.exists()
-    assert not paths.pixels.exists()
-    assert left_behind(paths) == {".pixels.part"}
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_killed_run_takes_its_processes_with_it_and_other_work_starts_cleanly(paths: CollectionPaths) -> None:
+    fill_with_minutes_of_work(paths)
+    run = start("pack")
+    wait_until_at_work()
+    kill(run)
+    assert left_behind(paths) == set()
     fill(paths, {"a.jpg": jpeg(0)})
     pack(paths, [16])
     assert left_behind(paths) == {"images.parquet", "unreadable.csv", "pixels"}
+    assert not SHARDS.exists()
+
+
+# --- shards --------------------------------------------------------------------------------------------------------
+
+
+def fill_shards(paths: CollectionPaths, images: int, broken: int = 7) -> None:
+    """Images of which each `broken`-th cannot be read."""
+    fill(paths, {f"{i:04}.jpg": b"<html>" if i % broken == 3 else jpeg(i) for i in range(images)})
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_killed_run_goes_on_with_whole_shards_to_the_same_bytes(
+    paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "IMAGES", 40)
+    fill_shards(paths, 1000)
+    run = start("pack", 40)
+    wait_until(lambda: len([*SHARDS.glob("00*/16.pixels")]) > 2)
+    kill(run)
+    kept = {file: file.stat().st_mtime_ns for file in SHARDS.glob("00*/images.parquet")}
+    assert 2 < len(kept) < 25
+    decoded: list[int] = []
+    packed = pixels.pack_batch
+    monkeypatch.setattr(pixels, "pack_batch", lambda *its: decoded.append(len(its[0])) or packed(*its))
+    assert pack(paths, [16]).images == 1000 - 143
+    assert sum(decoded) == 1000 - 40 * len(kept)
+    resumed = made(paths)
+    pack(paths, [16])
+    assert made(paths) == resumed
+    assert sum(decoded) == 2000 - 40 * len(kept)
+    rows = read_images(paths.images).to_pylist()
+    squares = open_pixels(paths.pixels_of_size(16))
+    assert [row["row"] for row in rows[:34]] != [row["row"] for row in rows[34:68]]
+    for row in rows[::50]:
+        np.testing.assert_array_equal(squares[row["row"]], decode(jpeg(int(row["image"][:4])), [16])[0])
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_helper_takes_shards_and_the_bytes_stay_the_same(
+    paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "IMAGES", 20)
+    fill_shards(paths, 1000)
+    pack(paths, [16])
+    alone = made(paths)
+    own: list[int] = []
+    packed = pixels.pack_batch
+
+    def slowly(*its: Any) -> Any:
+        own.append(len(its[0]))
+        time.sleep(0.1)
+        return packed(*its)
+
+    monkeypatch.setattr(pixels, "pack_batch", slowly)
+    helper = start("help_pack", 20)
+    assert pack(paths, [16], workers=1).images == 857
+    assert helper.wait(60) == 0
+    assert made(paths) == alone
+    assert 0 < sum(own) < 1000, "both have worked"
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_helper_of_other_work_does_nothing(paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "PATIENCE_S", 0.1)
+    fill_shards(paths, 10)
+    pixels.Packing(paths, [16], "stretched", "this code").shards.begin()
+    pixels.help_pack(paths, [16], "stretched", code="other code")
+    assert [file.name for file in SHARDS.iterdir()] == ["identity"]
+
+
+@pytest.mark.usefixtures("threads")
+def test_an_image_that_changed_meanwhile_is_decoded_anew(
+    paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "IMAGES", 2)
+    contents = {name: jpeg(i) for i, name in enumerate(("a", "b", "c", "d"))}
+    size = max(map(len, contents.values()))
+    contents = {name: data.ljust(size, b"\0") for name, data in contents.items()}
+    for name, data in contents.items():
+        Path(name).write_bytes(data)
+    build([Record(name, name, name, 0, size) for name in contents], paths)
+    packing = pixels.Packing(paths, [16], "stretched", "")
+    packing.shards.begin()
+    packing.run(1, waits=True)
+    Path("c").write_bytes(jpeg(9).ljust(size, b"\0"))
+    pack(paths, [16])
+    squares = open_pixels(paths.pixels_of_size(16))
+    for square, seed in zip(squares, (0, 1, 9, 3), strict=True):
+        np.testing.assert_array_equal(square, decode(jpeg(seed), [16])[0])
 
 
 def test_decoding_processes_import_nothing_heavy() -> None:

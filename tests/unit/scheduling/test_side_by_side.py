@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from dask_cluster import Cluster, clusters, workers_at
 from rijksnet.cli import app
 from rijksnet.errors import ParamsError, RunError
 from rijksnet.params import Params
@@ -26,7 +27,7 @@ from rijksnet.scheduling.pipeline import Pipeline
 from rijksnet.scheduling.repro import repro
 from rijksnet.scheduling.resources import Resources
 from small_pipeline import WAIT_FOR, Small, Watched
-from stores import free_port, wait_for
+from stores import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
 
@@ -275,54 +276,10 @@ def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
 # --- workers of a scheduler -------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Cluster:
-    address: str
-    workers: list[subprocess.Popen[bytes]]
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
-    """A Dask scheduler and workers as people start them, on the loopback interface."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
-        )
-        processes.append(process)
-        return process
-
-    def started(*resources: str, nanny: bool = False) -> Cluster:
-        address = f"tcp://127.0.0.1:{free_port()}"
-        port = address.rpartition(":")[2]
-        start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-        workers = [
-            start(
-                "worker",
-                address,
-                "--host",
-                "127.0.0.1",
-                "--nanny" if nanny else "--no-nanny",
-                "--no-dashboard",
-                "--resources",
-                one,
-            )
-            for one in resources
-        ]
-        return Cluster(address, workers)
-
-    yield started
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-def workers_at(address: str, number: int) -> None:
-    from distributed import Client
-
-    with Client(address, timeout=30) as client:
-        client.wait_for_workers(number, timeout=30)
+    with clusters(tmp_path) as started:
+        yield started
 
 
 def test_a_stage_whose_worker_is_lost_runs_again_on_another(

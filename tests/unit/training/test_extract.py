@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from rijksnet.networks.weights import Design
 from rijksnet.params import Statistics
 from rijksnet.training import features
 from rijksnet.training.compute import Compute
-from rijksnet.training.features import Description, extract, features_file, read_description, write_description
+from rijksnet.training.features import Description, Extraction, features_file, read_description, write_description
 
 N = 70
 
@@ -50,9 +51,13 @@ def pixels() -> Any:
 
 
 def extracted(network: Any, pixels: Any, file: Path, statistics: Statistics, compute: Compute) -> Any:
-    done = list(extract(network, pixels, file, statistics, compute))
+    extraction = Extraction(network, pixels, statistics, compute, file.stem, "this")
+    extraction.shards.begin()
+    done = list(extraction.run(waits=True))
     assert done == sorted(done)
     assert done[-1] == len(pixels)
+    extraction.shards.hand_over({extraction.collect(): file})
+    extraction.shards.clear()
     return np.load(file)
 
 
@@ -104,12 +109,42 @@ def test_running_features_can_follow_batch_features(pixels: Any, tmp_path: Path,
     assert not np.allclose(running, batch)
 
 
-def test_a_file_is_there_only_when_it_is_whole(pixels: Any, tmp_path: Path, cpu: Compute) -> None:
-    run = extract(cast(Network, Normalising()), pixels, tmp_path / "made" / "f.npy", "batch", cpu)
-    assert next(run) == 24
-    assert not (tmp_path / "made" / "f.npy").exists()
-    assert list(run) == [47, 70]
-    assert [file.name for file in (tmp_path / "made").iterdir()] == ["f.npy"]
+def extraction(network: Any, pixels: Any, compute: Compute, identity: str = "this") -> Extraction:
+    found = Extraction(network, pixels, "batch", compute, "f", identity)
+    found.shards.begin()
+    return found
+
+
+@pytest.mark.parametrize("seen", [1, 2])
+def test_what_is_interrupted_goes_on_with_whole_shards_to_the_same_bytes(
+    pixels: Any, tmp_path: Path, cpu: Compute, seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = extracted(Normalising(), pixels, tmp_path / "w.npy", "batch", cpu)
+    monkeypatch.setattr(features, "IMAGES", 24)
+    run = extraction(Normalising(), pixels, cpu).run(waits=True)
+    assert [next(run) for _ in range(seen)] == [24, 47][:seen]
+    cast("Generator[int]", run).close()  # as an interruption does
+    rest = extraction(Normalising(), pixels, cpu)
+    assert list(rest.run(waits=True)) == [[24, 47, 70], [47, 70]][seen - 1], "a shard that was not whole is begun again"
+    rest.shards.hand_over({rest.collect(): tmp_path / "f.npy"})
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "w.npy").read_bytes()
+    np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), whole)
+    assert extraction(Normalising(), pixels, cpu).shards.done() == 0, "what is handed over is no more"
+
+
+def test_other_weights_take_up_nothing_of_what_is_there(
+    pixels: Any, cpu: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "IMAGES", 24)
+    run = extraction(Normalising(), pixels, cpu).run(waits=True)
+    assert [next(run), next(run)] == [24, 47]
+    cast("Generator[int]", run).close()
+    assert list(extraction(Normalising(), pixels, cpu, "that").run(waits=True)) == [24, 47, 70]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 # --- descriptions -----------------------------------------------------------------------------------------------------
