@@ -28,6 +28,7 @@ def tables() -> dict[Path, dict[str, Callable[[], str]]]:
         DOCS / "pipeline.md": {"stages": stages_table},
         DOCS / "findings.md": {"questions": questions_table},
         DOCS / "performance.md": {"speed": speed_table},
+        DOCS / "scale.md": {"stages": scale_table, "rows": rows_table, "graph": graph_table},
         DOCS / "parameters.md": {"params": params_table, "every reader": every_reader_table, **readers},
     }
 
@@ -70,35 +71,70 @@ def questions_table() -> str:
         "| question | run | 1st, % | 2nd, % | difference, over objects | over folds |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    with (ROOT / "benchmarks" / "questions.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            strategy = row["strategy"].replace("_", " ")
-            run = f"{row['architecture']} {strategy}, {row['challenge']} of {row['collection']}"
-            accuracies = " | ".join(f"{100 * float(row[name]):.1f}" for name in "ab")
-            over = f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])})"
-            over_folds = f"{points(row['fold_low'])} to {points(row['fold_high'])}"
-            lines.append(f"| {row['question']} | {run} | {accuracies} | {over} | {over_folds} |")
+    for row in measured("questions"):
+        strategy = row["strategy"].replace("_", " ")
+        run = f"{row['architecture']} {strategy}, {row['challenge']} of {row['collection']}"
+        accuracies = " | ".join(f"{100 * float(row[name]):.1f}" for name in "ab")
+        over = f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])})"
+        over_folds = f"{points(row['fold_low'])} to {points(row['fold_high'])}"
+        lines.append(f"| {row['question']} | {run} | {accuracies} | {over} | {over_folds} |")
     return "\n".join(lines) + "\n"
 
 
 def speed_table() -> str:
     """What benchmarks/training.py measured, by machine."""
     lines = []
-    with (ROOT / "benchmarks" / "speed.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            ceiling = f"{float(row['ceiling_tflop_s']):.3g}"
-            of_network = f"{row['machine']} | {row['network']}, {row['side']} px"
-            for what, name in (("training", "fine tuning"), ("features", "features")):
-                ours, plain, timm = (float(row[key]) for key in (what, f"plain_{what}", f"timm_{what}"))
-                share = f"{float(row[f'{what}_share']):.0%} of {ceiling}"
-                lines.append(
-                    f"| {of_network} | {name} | {plain:,.1f} | {timm:,.1f} | {ours:,.1f} | {ours / plain:.2f} "
-                    f"| {ours / timm:.2f} | {share} |"
-                )
+    for row in measured("speed"):
+        ceiling = f"{float(row['ceiling_tflop_s']):.3g}"
+        of_network = f"{row['machine']} | {row['network']}, {row['side']} px"
+        for what, name in (("training", "fine tuning"), ("features", "features")):
+            ours, plain, timm = (float(row[key]) for key in (what, f"plain_{what}", f"timm_{what}"))
+            share = f"{float(row[f'{what}_share']):.0%} of {ceiling}"
+            lines.append(
+                f"| {of_network} | {name} | {plain:,.1f} | {timm:,.1f} | {ours:,.1f} | {ours / plain:.2f} "
+                f"| {ours / timm:.2f} | {share} |"
+            )
     head = (
         "| machine | network | what | plain | as timm | rijksnet | to plain | to timm | share of the ceiling, TFLOP/s |"
     )
     return "\n".join([head, "|---|---|---|---:|---:|---:|---:|---:|---:|", *lines]) + "\n"
+
+
+def measured(name: str) -> list[dict[str, str]]:
+    """The rows of a table in benchmarks/."""
+    with (ROOT / "benchmarks" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scale_table() -> str:
+    """What benchmarks/scale.py measured: a line a stage, a column a size of the collection."""
+    found = {(row["stage"], row["objects"]): row for row in measured("scale")}
+    sizes = sorted({size for _, size in found}, key=int)
+    lines = [
+        "| stage | " + " | ".join(f"{int(size):,} objects" for size in sizes) + " |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for stage in dict.fromkeys(stage for stage, _ in found):
+        cells = [found[stage, size] for size in sizes]
+        said = [f"{float(one['seconds']):,.1f} s, {int(one['mib']):,} MiB" for one in cells]
+        lines.append(f"| `{stage}` | " + " | ".join(said) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def rows_table() -> str:
+    """What benchmarks/rows.py measured."""
+    lines = ["| rows | what | seconds | memory, GiB |", "|---:|---|---:|---:|"]
+    for row in measured("rows"):
+        gib = float(row["mib"]) / 1024
+        lines.append(f"| {int(row['rows']):,} | {row['what']} | {float(row['seconds']):,.1f} | {gib:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def graph_table() -> str:
+    """What benchmarks/graph.py measured."""
+    lines = ["| stages | what | seconds |", "|---:|---|---:|"]
+    lines += [f"| {int(row['stages']):,} | {row['what']} | {row['seconds']} |" for row in measured("graph")]
+    return "\n".join(lines) + "\n"
 
 
 def points(share: str) -> str:

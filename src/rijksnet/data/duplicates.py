@@ -6,16 +6,17 @@ candidates among millions of pairs, thumbnails throw out those that only resembl
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rijksnet.data.labelled import read_images
+from rijksnet.data.phash import THUMBNAIL_SIDE
 from rijksnet.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -73,17 +74,14 @@ def near_duplicates(paths: CollectionPaths) -> pa.Table:
     Raises:
         CollectionError: there is no images.parquet; or there are more than `MAX_PAIRS` pairs.
     """
-    images = read_images(paths.images, "phash", "thumbnail")
-    images = images.sort_by([("object_id", "ascending"), ("image", "ascending")])
+    images, grey = _sorted(paths)
     hashes = images["phash"].to_numpy()
-    thumbnails = images["thumbnail"].to_pylist()
-    normal, contrast = _normalised(thumbnails)
-    with_picture = np.flatnonzero(contrast >= MIN_CONTRAST)
-    same_as = _first_equals(hashes, thumbnails)
+    with_picture = np.flatnonzero(_contrasts(grey) >= MIN_CONTRAST)
+    same_as = _first_equals(hashes, grey)
     found = [_equals(with_picture, same_as)]
     apart = with_picture[same_as[with_picture] == with_picture]
     for pairs in close_pairs(hashes[apart], MAX_DISTANCE):
-        found.extend(_confirmed(apart[pairs[0]], apart[pairs[1]], pairs[2], normal))
+        found.extend(_confirmed(apart[pairs[0]], apart[pairs[1]], pairs[2], grey))
         if (n := sum(len(part[0]) for part in found)) > MAX_PAIRS:
             raise CollectionError(
                 f"collection {paths.collection!r} has more than {n} pairs of near-duplicate images: one picture stands "
@@ -119,15 +117,9 @@ def repeated(paths: CollectionPaths, least: int = MANY_OBJECTS) -> list[Repeated
     Raises:
         CollectionError: there is no images.parquet.
     """
-    images = read_images(paths.images, "phash", "thumbnail")
-    images = images.sort_by([("object_id", "ascending"), ("image", "ascending")])
-    thumbnails = images["thumbnail"].to_pylist()
-    if not thumbnails:
-        return []
-    same_as = _first_equals(images["phash"].to_numpy(), thumbnails)
-    _, contrast = _normalised(thumbnails)
-    blank = contrast < MIN_CONTRAST
-    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
+    images, grey = _sorted(paths)
+    same_as = _first_equals(images["phash"].to_numpy(), grey)
+    blank = _contrasts(grey) < MIN_CONTRAST
     kinds: list[int] = []  # the first blank image of each kind
     for i in np.flatnonzero(blank).tolist():
         apart = np.abs(grey[kinds].astype(np.int16) - grey[i]).mean(axis=1) if kinds else np.array([])
@@ -136,17 +128,15 @@ def repeated(paths: CollectionPaths, least: int = MANY_OBJECTS) -> list[Repeated
         else:
             kinds.append(i)
             same_as[i] = i
-    object_ids, names = images["object_id"].to_pylist(), images["image"].to_pylist()
-    members: dict[int, list[int]] = defaultdict(list)
-    for i, first in enumerate(same_as.tolist()):
-        members[first].append(i)
-    found = [
-        RepeatedPicture(
-            tuple(sorted({object_ids[i] for i in its})), len(its), object_ids[first], names[first], bool(blank[first])
-        )
-        for first, its in members.items()
-        if len(its) >= least
-    ]
+    order = np.argsort(same_as, kind="stable")
+    firsts, starts, counts = np.unique(same_as[order], return_index=True, return_counts=True)
+    found = []
+    for which in np.flatnonzero(counts >= least):
+        its = images.take(pa.array(order[starts[which] : starts[which] + counts[which]])).to_pydict()
+        first = images.slice(firsts[which], 1).to_pylist()[0]
+        object_ids = tuple(sorted(set(its["object_id"])))
+        is_blank = bool(blank[firsts[which]])
+        found.append(RepeatedPicture(object_ids, len(its["image"]), first["object_id"], first["image"], is_blank))
     enough = [one for one in found if len(one.object_ids) >= least]
     return sorted(enough, key=lambda one: (-len(one.object_ids), one.object_id, one.image))
 
@@ -203,9 +193,25 @@ def _close_members(
             yield first[new], second[new], apart[row, column][new]
 
 
-def _normalised(thumbnails: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _sorted(paths: CollectionPaths) -> tuple[pa.Table, NDArray[np.uint8]]:
+    """The packed images by (object_id, image), with their hashes; and their thumbnails, (n, 256)."""
+    images = read_images(paths.images, "phash", "thumbnail")
+    # a table of more than 2 GiB of bytes cannot be sorted, and its thumbnails as objects would take half as much again
+    grey = [_pixels_of(chunk) for chunk in images["thumbnail"].chunks]
+    images = images.drop_columns("thumbnail")
+    order = pc.sort_indices(images, [("object_id", "ascending"), ("image", "ascending")])
+    thumbnails = np.concatenate(grey) if grey else np.empty((0, THUMBNAIL_SIDE**2), np.uint8)
+    return images.take(order), thumbnails[order.to_numpy()]
+
+
+def _pixels_of(thumbnails: pa.BinaryArray) -> NDArray[np.uint8]:
+    ends = np.frombuffer(thumbnails.buffers()[1], np.int32)[thumbnails.offset :]
+    content = np.frombuffer(thumbnails.buffers()[2] or b"", np.uint8)
+    return content[ends[0] : ends[len(thumbnails)]].reshape(len(thumbnails), -1)
+
+
+def _normalised(grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Thumbnails (n, 256) brought to mean 0 and length 1, so that products are correlations; and their contrasts."""
-    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
     normal = grey.astype(np.float32)
     normal -= normal.mean(axis=1, keepdims=True)
     length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
@@ -213,11 +219,20 @@ def _normalised(thumbnails: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArr
     return normal, length / np.float32(np.sqrt(grey.shape[1]))
 
 
-def _first_equals(hashes: NDArray[np.uint64], thumbnails: Sequence[bytes]) -> NDArray[np.int64]:
+def _contrasts(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    parts = [_normalised(grey[start : start + _CONFIRMED])[1] for start in range(0, len(grey), _CONFIRMED)]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _first_equals(hashes: NDArray[np.uint64], grey: NDArray[np.uint8]) -> NDArray[np.int64]:
     """For each image, the first that is equal to it; mostly itself."""
+    same_as = np.arange(len(hashes))
+    order = np.argsort(hashes, kind="stable")
+    alike = np.flatnonzero(np.diff(hashes[order]) == 0)
     first: dict[tuple[int, bytes], int] = {}
-    keys = zip(hashes.tolist(), thumbnails, strict=True)
-    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
+    for i in sorted({*order[alike].tolist(), *order[alike + 1].tolist()}):
+        same_as[i] = first.setdefault((int(hashes[i]), grey[i].tobytes()), i)
+    return same_as
 
 
 Confirmed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]
@@ -229,13 +244,14 @@ def _equals(with_picture: NDArray[np.int64], same_as: NDArray[np.int64]) -> Conf
 
 
 def _confirmed(
-    first: NDArray[np.int64], second: NDArray[np.int64], distance: NDArray[np.uint8], normal: NDArray[np.float32]
+    first: NDArray[np.int64], second: NDArray[np.int64], distance: NDArray[np.uint8], grey: NDArray[np.uint8]
 ) -> Iterator[Confirmed]:
     """Those pairs whose thumbnails agree, with their differences."""
     for start in range(0, len(first), _CONFIRMED):
         part = slice(start, start + _CONFIRMED)
         a, b = first[part], second[part]
-        difference = np.maximum(1 - np.einsum("ij,ij->i", normal[a], normal[b]), np.float32(0))
+        normal_a, normal_b = _normalised(grey[a])[0], _normalised(grey[b])[0]
+        difference = np.maximum(1 - np.einsum("ij,ij->i", normal_a, normal_b), np.float32(0))
         keep = difference <= MAX_DIFFERENCE
         if keep.any():
             yield a[keep], b[keep], distance[part][keep], difference[keep]

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rijksnet.errors import RunError
+from rijksnet.scheduling.lockfile import written_by_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,7 @@ class Pipeline:
         module.cmd_run, level = self._hand_over, log.level
         log.setLevel(logging.WARNING)  # that a stage starts, and so on, is shown by others
         try:
-            with self._repo.scm_context(quiet=True):
+            with self._repo.scm_context(quiet=True), written_by_stage():
                 yield
         finally:
             module.cmd_run, sys.argv = before, called
