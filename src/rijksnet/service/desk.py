@@ -8,7 +8,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rijksnet.networks.architectures import Network
+    from rijksnet.networks.fusion import Fused
     from rijksnet.params import Params
     from rijksnet.runs.folder import Run
     from rijksnet.suggesting.likeness import Learnt
@@ -74,6 +76,10 @@ class Adviser:
         stretched, padded = ([size], []) if self.run.inputs["squares"] == "stretched" else ([], [size])
         return decode(image, stretched, padded)[0]
 
+    @cached_property
+    def in_use(self) -> Network | Fused:
+        return cast("Network | Fused", compute.in_use(self.network, self.computed))
+
     @property
     def at_once(self) -> int:
         """Pictures that the network is given at once, at most."""
@@ -84,7 +90,7 @@ class Adviser:
         n, exact = len(pixels), self.computed.dtype == torch.float32
         asked = torch.from_numpy(settled(pixels) if exact else pixels).to(self.computed.device)
         with compute.threads_for(self.network, self.computed):
-            answers = answer(self.network, asked, self.computed)
+            answers = answer(self.in_use, asked, self.computed)
         probabilities, features = answers.probabilities[:n], answers.features[:n]
         similarity = None if isinstance(self.known, str) else self.known.similarity(features)
         near = self.neighbours.to(features) if self.neighbours else [()] * n

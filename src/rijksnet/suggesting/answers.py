@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rijksnet.models.lookup import TrainedModel
     from rijksnet.networks.architectures import Network
+    from rijksnet.networks.fusion import Fused
     from rijksnet.params import Params
     from rijksnet.paths import CollectionPaths
     from rijksnet.training.compute import Compute
@@ -90,20 +91,24 @@ def _shard(folder: Path, start: int) -> Path:
 @torch.no_grad()
 def _answers(network: Network, pixels: NDArray[np.uint8], computed: Compute) -> Answers:
     """Of pictures (m, H, W, 3)."""
-    network.eval()
+    asked = compute.in_use(network.eval(), computed)
     everything = np.arange(len(pixels))
     examples = Examples(pixels, everything, np.zeros(len(pixels), np.int64))
     probabilities, features = [], []
     for inputs, _ in load(examples, evaluation_batches(examples, computed), computed):
-        part = answer(network, inputs, computed)
+        part = answer(asked, inputs, computed)
         probabilities.append(part.probabilities)
         features.append(part.features)
     return Answers(np.concatenate(probabilities), np.concatenate(features))
 
 
 @torch.no_grad()
-def answer(network: Network, pixels: Tensor, computed: Compute) -> Answers:
-    """Of one batch (B, H, W, 3) on the device, as the network's evaluation computes it."""
+def answer(network: Network | Fused, pixels: Tensor, computed: Compute) -> Answers:
+    """Of one batch (B, H, W, 3) on the device, as the network's evaluation computes it.
+
+    Args:
+        network: as it is in use (`compute.in_use`).
+    """
     with computed.autocast():
         features = network.features(pixels)
         logits = network.softmax(features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -78,6 +78,19 @@ def threads_for(model: nn.Module, computed: Compute) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def in_use(network: Any, computed: Compute) -> Any:
+    """What answers for a network with its present weights: fused where a processor multiplies bf16, else itself.
+
+    All that a network is asked in a run, in suggestions and by a service is asked this, so that answers are equal.
+    """
+    fuses = computed.device.type == "cpu" and computed.dtype == torch.bfloat16 and has_native_bf16("cpu")
+    if not fuses or not hasattr(network, "backbone"):
+        return network
+    from rijksnet.networks.fusion import fused  # a softmax layer on features has no use for it
+
+    return fused(network)
 
 
 def kind(computed: Compute) -> str:

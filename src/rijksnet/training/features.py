@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from rijksnet.networks.weights import Design
 from rijksnet.protocol import BATCH_SIZE
 from rijksnet.shards import IMAGES, Shards
 from rijksnet.training.batches import Examples, batches_of, evaluation_batches, fetched, load
+from rijksnet.training.compute import in_use
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
     from collections.abc import Iterator
@@ -122,7 +123,9 @@ class Extraction:
             waits: at last for shards that others hold.
         """
         self._network.eval()
+        self._asked = in_use(self._network, self._compute)
         if self._statistics == "batch":
+            self._asked = self._network
             set_momentum(self._network, 1.0)  # the running statistics are not to move
             for layer in batch_norms(self._network):
                 layer.train()
@@ -142,7 +145,7 @@ class Extraction:
 
     def _features_of(self, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._compute.autocast():
-            return self._network.features(inputs).float()
+            return cast("Tensor", self._asked.features(inputs)).float()
 
     def collect(self) -> Path:
         """All features as one file, float32 (N, F), still among the shards."""

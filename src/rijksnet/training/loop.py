@@ -16,6 +16,7 @@ from rijksnet.errors import TrainingError
 from rijksnet.networks.batch_norm import batch_norms
 from rijksnet.runs.history import Epoch
 from rijksnet.training.batches import UNLABELLED, batches_of, evaluation_batches, load, resident
+from rijksnet.training.compute import in_use
 from rijksnet.training.steps import Steps, measure
 
 if TYPE_CHECKING:  # timm takes seconds to import, and a run on cached features needs no network
@@ -145,10 +146,10 @@ def _count_labelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def predict(model: nn.Module, examples: Examples, compute: Compute) -> Tensor:
     """Logits of every example, float32 (n, Q), on the processor."""
     model.eval()
-    logits = []
+    asked, logits = in_use(model, compute), []
     for inputs, _ in load(examples, evaluation_batches(examples, compute), compute):
         with compute.autocast():
-            logits.append(model(inputs).float())
+            logits.append(asked(inputs).float())
     return torch.cat(logits).cpu()  # read once: each reading would wait for the device
 
 

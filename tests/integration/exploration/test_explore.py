@@ -190,15 +190,15 @@ def check_study_of_several(params: Params, out: str) -> None:
     assert "The best of" in out
     at = StudyFolder.of(NETWORKS)
     study = at.read()
-    assert study.counts["places"] == study.counts["attempts"] == 4
+    assert study.counts["places"] == study.counts["attempts"] == 2
     assert len({attempt.worker for attempt in attempts_of(params, NETWORKS)}) == 2
     assert at.winner.read(verify=True).params["study"] == study.name
 
 
 def test_workers_here_fill_a_study_together(project: Path, content: dict[str, Any]) -> None:
-    content["training"]["max_epochs"]["fine_tuning"] = 8
+    content["training"]["max_epochs"]["fine_tuning"] = 4
     params = write_params(content, pruner="none")
-    out, err = start(NETWORKS, "--trials", "4", "--workers", "2").communicate(timeout=120)
+    out, err = start(NETWORKS, "--trials", "2", "--workers", "2").communicate(timeout=120)
     assert "adopt it" in out, err
     check_study_of_several(params, out)
     assert load(Path("params.yaml")).training.recipe.fine_tuning is None
@@ -207,12 +207,12 @@ def test_workers_here_fill_a_study_together(project: Path, content: dict[str, An
 def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
     project: Path, content: dict[str, Any], tmp_path: Path
 ) -> None:
-    content["training"]["max_epochs"]["fine_tuning"] = 8
+    content["training"]["max_epochs"]["fine_tuning"] = 4
     params = write_params(content, pruner="none")
     with clusters(tmp_path) as started:
         found = started("cores=1", "cores=1")
         workers_at(found.address, 2)
-        out, err = start(NETWORKS, "--trials", "4", "--scheduler", found.address, "--adopt").communicate(timeout=120)
+        out, err = start(NETWORKS, "--trials", "2", "--scheduler", found.address, "--adopt").communicate(timeout=120)
     assert "params.yaml has it now as training.recipe.fine_tuning" in out, err
     check_study_of_several(params, out)
     recipe = load(Path("params.yaml")).training.recipe.fine_tuning
