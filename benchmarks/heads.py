@@ -1,9 +1,10 @@
-"""How fast softmax layers train side by side, against one after another by the training loop.
+"""How fast softmax layers train side by side, against one after another: by the training loop, and by a plain loop over
+torch's DataLoader as its tutorials have it (float32, a TensorDataset, batches of 32, shuffled).
 
     python benchmarks/heads.py COLLECTION CHALLENGE ARCHITECTURE [--layers 20] [--epochs 20]
 
 To be run in a project in which `rijksnet features` has run. The layers' recipes are drawn from exploration.space; early
-stopping is off, so that both sides train the same number of epochs. The two take turns, as machines vary.
+stopping is off, so that all train the same number of epochs. They take turns, as machines vary.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from statistics import median
 
 import optuna
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from rijksnet import params as rijksnet_params
 from rijksnet import protocol
@@ -58,9 +61,18 @@ def main() -> None:
     def together() -> None:
         fit_heads(recipes, train, validation, classes, 0, computed)
 
-    seconds: dict[str, list[float]] = {"alone": [], "together": []}
+    def with_data_loader() -> None:
+        tensors = [
+            TensorDataset(torch.from_numpy(split.inputs[split.rows]), torch.from_numpy(split.labels))
+            for split in (train, validation)
+        ]
+        for recipe in recipes:
+            layer = nn.Linear(jobs[0].feature_size, classes)
+            plain_loop(layer, make_optimiser(layer, recipe.optimiser), *tensors, recipe)
+
+    seconds: dict[str, list[float]] = {"DataLoader": [], "alone": [], "together": []}
     for _ in range(ROUNDS):
-        for name, work in (("alone", alone), ("together", together)):
+        for name, work in (("DataLoader", with_data_loader), ("alone", alone), ("together", together)):
             started = time.perf_counter()
             work()
             seconds[name].append(time.perf_counter() - started)
@@ -69,8 +81,23 @@ def main() -> None:
         f"{chosen.layers} layers of {jobs[0].feature_size} × {classes}, {len(train):,} images, {chosen.epochs} epochs"
     )
     for name, found in seconds.items():
-        print(f"{name:9} {median(found):7.2f} s ({min(found):.2f} to {max(found):.2f})")
-    print(f"side by side {median(seconds['alone']) / median(seconds['together']):.1f} times as fast")
+        print(f"{name:10} {median(found):7.2f} s ({min(found):.2f} to {max(found):.2f})")
+    for name in ("DataLoader", "alone"):
+        print(f"side by side {median(seconds[name]) / median(seconds['together']):.1f} times as fast as {name}")
+
+
+def plain_loop(
+    layer: nn.Linear, optimiser: torch.optim.Optimizer, train: Dataset, validation: Dataset, recipe: protocol.Recipe
+) -> None:
+    for _ in range(recipe.max_epochs):
+        for features, labels in DataLoader(train, recipe.batch_size, shuffle=True):
+            loss = F.cross_entropy(layer(features), labels.reshape(-1), label_smoothing=recipe.label_smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            for features, labels in DataLoader(validation, recipe.batch_size):
+                F.cross_entropy(layer(features), labels.reshape(-1)).item()
 
 
 if __name__ == "__main__":

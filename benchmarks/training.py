@@ -136,11 +136,11 @@ def our_features(architecture: str, pixels: np.ndarray, training: Training) -> f
 
     def extract() -> None:
         extraction = Extraction(network, pixels, "running", computed, "features", "")
-        extraction.shards.begin()
-        for _ in extraction.run(waits=True):
-            pass
-        extraction.shards.hand_over({extraction.collect(): Path("features.npy")})
-        extraction.shards.clear()
+        with extraction.shards.begun():
+            for _ in extraction.run(waits=True):
+                pass
+            extraction.collect().rename("features.npy")
+            extraction.shards.clear()
 
     with TemporaryDirectory() as folder, chdir(folder):
         return len(pixels) / best(extract)

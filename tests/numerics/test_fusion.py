@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not compute.has_native_bf16("cpu"), reason="this
 BF16, FP32 = (Compute(torch.device("cpu"), dtype) for dtype in (torch.bfloat16, torch.float32))
 
 #: Blocks of every kind.
-NETWORKS = ("test_resnet", "test_densenet", "inception_v3", "xception", "mobilenetv2_100")
+NETWORKS = ("test_resnet", "test_densenet", "inception_v3", "xception", "mobilenetv2_100", "gcresnext26ts")
 
 
 def trained(architecture: str) -> Network:
@@ -96,6 +96,34 @@ def test_answers_do_not_depend_on_how_many_are_asked_for(architecture: str) -> N
     together = answers(one, pixels(1))
     for n in (1, 3, 7):
         assert torch.equal(answers(one, pixels(1)[:n]), together[:n])
+
+
+class Toy(nn.Module):
+    """The input of a convolution is changed before what it makes is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.one, self.two = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        a = x - 0.5
+        first = self.one(x)
+        other = self.two(a)
+        changed = self.relu(a)
+        return first + other + changed
+
+
+def test_an_input_that_is_changed_in_place_is_read_before() -> None:
+    torch.manual_seed(0)
+    network = Network(design_as_published("test_resnet"), 7, "unit").eval()
+    network.backbone = Toy().to(memory_format=torch.channels_last)
+    one = fused(network)
+    assert isinstance(one, Fused)
+    with torch.no_grad():
+        exact = network.features(pixels())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert distance(one.features(pixels()).float(), exact) < 0.05
 
 
 def test_a_network_that_is_no_graph_answers_itself() -> None:

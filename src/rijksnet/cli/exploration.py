@@ -73,10 +73,9 @@ def _on_workers(chosen: Params, key: RunKey, trials: int | None, workers: int, s
 
     subject, command, device = subject_of(chosen, key), sys.argv[1:], chosen.training.device
     with closing(board_of(chosen, subject, trials)) as board, engine_of(chosen, scheduler, workers) as engine:
-        number = workers or engine.places(engine.largest)
-        threads = None if scheduler else max(1, engine.together.cores // number)
+        number = workers or len(engine.workers)
         try:
-            study.carry_out(board, str(key), [*command, "--part", "helps"], engine, number, threads, device)
+            study.carry_out(board, str(key), [*command, "--part", "helps"], engine, number, device)
         except KeyboardInterrupt:
             tell_where_it_stands(board)
             raise

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rijksnet.data.packing import PackOutcome, Problem
     from rijksnet.params import Squares
     from rijksnet.paths import CollectionPaths
+    from rijksnet.progress import Report
 
 #: Images that travel to a decoding process together; so small that a bar moves and an interruption ends soon.
 BATCH = 32
@@ -100,10 +101,10 @@ def pack(
     """
     packing = Packing(paths, sizes, squares, code)
     paths.images.unlink(missing_ok=True)
-    packing.shards.begin()
-    packing.require_room()
-    packing.run(workers or cores(), waits=True)
-    return packing.write()
+    with packing.shards.begun():
+        packing.require_room()
+        packing.run(workers or cores(), waits=True)
+        return packing.write()
 
 
 def help_pack(
@@ -146,6 +147,7 @@ class Packing:
             self._identity_of,
         )
         self._open: dict[int, _Open] = {}
+        self._began, self._started = 0, 0.0
 
     def _identity_of(self, shard: int) -> str:
         """Digest of where a shard's images lie, and of the size and time of each file."""
@@ -173,27 +175,15 @@ class Packing:
         """Let `workers` processes do shard after shard, the next begun while the last images of one are decoded.
 
         Args:
-            waits: at last for shards that others hold.
+            waits: at last for shards that others hold, and takes them over if these are lost.
         """
-        pending: dict[Future[PackOutcome], int] = {}
-        done, began, started = 0, self.shards.done(), time.perf_counter()
+        self._began, self._started = self.shards.done(), time.perf_counter()
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_process)
         try:
             with progress(f"pixels {self._paths.collection}", self._catalogue.num_rows) as report:
-                batches = self._batches(waits=waits)
-                while True:
-                    for shard, batch in islice(batches, 2 * workers - len(pending)):  # never more in flight
-                        targets = self._open[shard].targets
-                        pending[pool.submit(pack_batch, batch, targets, self._squares)] = shard
-                    if not pending:
-                        break
-                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                        shard = pending.pop(future)
-                        self._take_in(shard, future.result())
-                        if not self._open[shard].left:
-                            self._put(shard)
-                    done = self.shards.done() + sum(len(one.looks) + len(one.problems) for one in self._open.values())
-                    report(done, f"{(done - began) / (time.perf_counter() - started):.0f} images/s")
+                self._work(pool, 2 * workers, self.shards.take(waits=False), report)
+                for shard in self.shards.take(waits=True) if waits else ():
+                    self._work(pool, 2 * workers, [shard], report)
         except BrokenProcessPool as error:
             raise CollectionError(
                 f"a process that decoded images of collection {self._paths.collection!r} died (killed, or out of "
@@ -204,10 +194,28 @@ class Packing:
             pool.shutdown(cancel_futures=True)
             self.shards.let_go()
 
-    def _batches(self, *, waits: bool) -> Iterator[tuple[int, list[Placement]]]:
-        """Batches of the shards that are taken, each shard's in the order in which images lie on the disk, so that a
-        tar is read from front to back."""
-        for shard in self.shards.take(waits=waits):
+    def _work(self, pool: ProcessPoolExecutor, in_flight: int, shards: Iterable[int], report: Report) -> None:
+        """Do these shards, never more than so many batches at a time."""
+        pending: dict[Future[PackOutcome], int] = {}
+        batches, put = self._batches(shards), self.shards.done()
+        while True:
+            for shard, batch in islice(batches, in_flight - len(pending)):
+                pending[pool.submit(pack_batch, batch, self._open[shard].targets, self._squares)] = shard
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                shard = pending.pop(future)
+                self._take_in(shard, future.result())
+                if not self._open[shard].left:
+                    self._put(shard)
+                    put = self.shards.done()
+            done = put + sum(len(one.looks) + len(one.problems) for one in self._open.values())
+            report(done, f"{(done - self._began) / (time.perf_counter() - self._started):.0f} images/s")
+
+    def _batches(self, shards: Iterable[int]) -> Iterator[tuple[int, list[Placement]]]:
+        """Batches of these shards, each shard's in the order in which images lie on the disk, so that a tar is read
+        from front to back."""
+        for shard in shards:
             jobs = self._rows(shard).select(["file", "offset", "length"])
             jobs = jobs.append_column("row", pa.array(range(jobs.num_rows), pa.int64()))
             jobs = jobs.sort_by([("file", "ascending"), ("offset", "ascending")])
@@ -274,16 +282,18 @@ class Packing:
             raise CollectionError(
                 f"collection {paths.collection!r} has no readable image ({counts}): see {paths.unreadable}"
             )
-        collected = {}
+        files = {}
         for size in self._sizes:
             header = io.BytesIO()
             shape = (counts.images, size, size, 3)
             npy.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            row = size * size * 3
-            collected[size] = self.shards.collect(_name(size), header.getvalue(), [row * images for images in kept])
-        with replacing_folder(paths.pixels) as folder:
-            self.shards.hand_over({collected[size]: folder / f"{size}.npy" for size in self._sizes})
-        self._write_images(paths.images, kept)
+            files[_name(size)] = (header.getvalue(), [size * size * 3 * images for images in kept])
+        collected = self.shards.collect(files)
+        with replacing(paths.images) as images:
+            self._write_images(images, kept)
+            with replacing_folder(paths.pixels) as folder:
+                for size in self._sizes:
+                    shutil.move(collected[_name(size)], folder / f"{size}.npy")
         self.shards.clear()
         return counts
 
@@ -296,19 +306,18 @@ class Packing:
 
     def _write_images(self, file: Path, kept: Sequence[int]) -> None:
         first, tables, writer = 0, list[pa.Table](), None
-        with replacing(file) as part:
-            for shard, images in enumerate(kept):
-                packed = self._packed(shard, ["object_id", "image", "row", "phash", "thumbnail"])
-                packed = packed.filter(pc.greater_equal(packed["row"], 0))
-                tables.append(packed.set_column(2, "row", pc.add(packed["row"], first)))
-                first += images
-                if sum(table.num_rows for table in tables) < AT_ONCE - IMAGES and shard + 1 < len(kept):
-                    continue
-                writer = writer or pq.ParquetWriter(part, tables[0].schema)
-                writer.write_table(pa.concat_tables(tables).combine_chunks())
-                tables = []
-            assert writer is not None
-            writer.close()
+        for shard, images in enumerate(kept):
+            packed = self._packed(shard, ["object_id", "image", "row", "phash", "thumbnail"])
+            packed = packed.filter(pc.greater_equal(packed["row"], 0))
+            tables.append(packed.set_column(2, "row", pc.add(packed["row"], first)))
+            first += images
+            if sum(table.num_rows for table in tables) < AT_ONCE - IMAGES and shard + 1 < len(kept):
+                continue
+            writer = writer or pq.ParquetWriter(file, tables[0].schema)
+            writer.write_table(pa.concat_tables(tables).combine_chunks())
+            tables = []
+        assert writer is not None
+        writer.close()
 
 
 def _require_files(catalogue: pa.Table, paths: CollectionPaths) -> None:

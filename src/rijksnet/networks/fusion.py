@@ -89,8 +89,9 @@ class _FusedConvolution(nn.Module):
     def __init__(self, name: str, convolution: nn.Conv2d, norm: nn.BatchNorm2d | None, then: str) -> None:
         super().__init__()
         self.name, self._of, self._norm, self._then = name, [convolution], [norm], then  # lists: not to be its children
-        padding = [0, 0] if convolution.padding == "valid" else list(convolution.padding)
-        self._how = (padding, list(convolution.stride), list(convolution.dilation), convolution.groups)
+        padding = [0, 0] if isinstance(convolution.padding, str) else list(convolution.padding)  # "same" is not fused
+        self._shape: tuple[list[int], ...] = (padding, list(convolution.stride), list(convolution.dilation))
+        self._how = (*self._shape, convolution.groups)
 
     def fold(self) -> None:
         """Take the convolution's weights and the normalisation's as one."""
@@ -108,14 +109,29 @@ class _FusedConvolution(nn.Module):
 
     def forward(self, x_bchw: Tensor, added_bchw: Tensor | None = None) -> Tensor:
         x = x_bchw.to(torch.bfloat16)
-        if added_bchw is None:
-            done = torch.ops.mkldnn._convolution_pointwise(x, self._weight, self._bias, *self._how, self._then, [], "")
-        else:
+        if added_bchw is not None and added_bchw.shape == self._shape_for(x):  # oneDNN does not look whether it is
             then = None if self._then == "none" else self._then
+            added = added_bchw.to(torch.bfloat16)
             done = torch.ops.mkldnn._convolution_pointwise.binary(
-                x, added_bchw.to(torch.bfloat16), self._weight, self._bias, *self._how, "add", 1.0, then, [], None
+                x, added, self._weight, self._bias, *self._how, "add", 1.0, then, [], None
             )
+            return cast("Tensor", done)
+        then = self._then if added_bchw is None else "none"
+        done = torch.ops.mkldnn._convolution_pointwise(x, self._weight, self._bias, *self._how, then, [], "")
+        if added_bchw is not None:  # it broadcasts
+            done = done + added_bchw
+            done = done.relu() if self._then == "relu" else done
         return cast("Tensor", done)
+
+    def _shape_for(self, x_bchw: Tensor) -> tuple[int, ...]:
+        """Of what the convolution makes of x."""
+        padding, stride, dilation = self._shape
+        kernel = self._weight.shape[2:]
+        sides = (
+            (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+            for i, side in enumerate(x_bchw.shape[2:])
+        )
+        return (len(x_bchw), len(self._weight), *sides)
 
 
 def _fuse(graph: fx.Graph, modules: dict[str, nn.Module]) -> list[_FusedConvolution]:
@@ -141,7 +157,7 @@ def _fuse(graph: fx.Graph, modules: dict[str, nn.Module]) -> list[_FusedConvolut
         behind = _only_user(chain[-1])
         if not relu and behind is not None and behind.target in ADDITIONS and not behind.kwargs:
             others = [one for one in behind.args if isinstance(one, fx.Node) and one is not chain[-1]]
-            if others and place[others[0]] < place[node]:
+            if others and place[others[0]] < place[node] and not _changes_between(chain, behind, modules):
                 chain.append(behind)
                 arguments += others
         behind = _only_user(chain[-1])
@@ -157,6 +173,17 @@ def _fuse(graph: fx.Graph, modules: dict[str, nn.Module]) -> list[_FusedConvolut
         for gone in reversed(chain):
             graph.erase_node(gone)
     return layers
+
+
+def _changes_between(chain: list[fx.Node], behind: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether something between a convolution and where it would move to changes a tensor that it may read."""
+    node = chain[0].next
+    while node is not behind:
+        changes = node.kwargs.get("inplace") or getattr(_module(node, modules), "inplace", False)
+        if changes and node not in chain:
+            return True
+        node = node.next
+    return False
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -21,7 +21,7 @@ from rijksnet.scheduling.output import OUTPUT
 from rijksnet.scheduling.resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from distributed import Client
 
@@ -48,22 +48,24 @@ ANSWER_S = 20
 class Engine:
     """Workers that run commands, and what they have.
 
-    `largest` is what the largest worker has: no stage can have more. `together` is what all have. `gpus` are the
-    numbers of this machine's that are free; elsewhere each worker sees its own.
+    `largest` is what the largest worker has: no stage can have more. `together` is what all `workers` have. `gpus` are
+    the numbers of this machine's that are free; elsewhere each worker sees its own.
     """
 
     client: Client
     stop_name: str
     largest: Resources
     together: Resources
+    workers: Sequence[Resources]
     gpus: SimpleQueue[str] | None = None
     tasks: dict[str, Task] = field(default_factory=dict)  #: that are not done
+    stopped: set[str] = field(default_factory=set)  #: groups
 
     def run(self, command: Command, needs: Resources, group: str = "") -> Ended:
         """Run a command on a worker that has what it needs; on another one if that worker is lost meanwhile.
 
         Args:
-            group: of commands that `stop` can end by themselves.
+            group: of commands that `stop` can end by themselves, and that come after all others.
 
         Raises:
             RunError: the workers cannot be reached any more, or do not see the project.
@@ -76,8 +78,12 @@ class Engine:
         try:
             with self._own_gpu(command, needs) as its:
                 names = [f"{self.stop_name}-{its_group}" for its_group in {"", group}]
-                task = self.client.submit(_on_worker, its, names, key=key, resources=resources, pure=False)
+                task = self.client.submit(
+                    _on_worker, its, names, key=key, resources=resources, pure=False, priority=-1 if group else 0
+                )
                 self.tasks[key] = Task(task, Path(its.output), group)
+                if group in self.stopped:  # in between
+                    task.cancel()
                 ended: Ended = task.result()
         except KilledWorker as error:
             raise RunError(f"every worker that ran it was lost: too little memory or time? ({error})") from error
@@ -107,6 +113,7 @@ class Engine:
         """End all commands, or those of a group, as Ctrl-C would, and call back what no worker has begun of them."""
         from distributed import Event
 
+        self.stopped.add(group)
         Event(f"{self.stop_name}-{group}", client=self.client).set()
         for task in list(self.tasks.values()):
             if group in ("", task.group) and not task.output.exists():
@@ -150,7 +157,7 @@ def this_machine(jobs: int) -> Iterator[Engine]:
         resources={name: getattr(has, name) for name in RESOURCES},
     )
     with cluster, Client(cluster) as client:
-        yield Engine(client, f"stop-{uuid4().hex}", has, has, numbers)
+        yield Engine(client, f"stop-{uuid4().hex}", has, has, [has], numbers)
 
 
 @contextmanager
@@ -172,7 +179,7 @@ def of_scheduler(address: str) -> Iterator[Engine]:
     with client:
         has = _has(client, address)
         largest = max(has, key=lambda one: (one.gpus, one.cores))
-        yield Engine(client, f"stop-{uuid4().hex}", largest, sum(has[1:], has[0]))
+        yield Engine(client, f"stop-{uuid4().hex}", largest, sum(has[1:], has[0]), has)
 
 
 @contextmanager
@@ -189,7 +196,8 @@ def of_batch_system(cluster: Cluster) -> Iterator[Engine]:
     try:
         with Client(jobs) as client:
             jobs.adapt(minimum_jobs=cluster.jobs, maximum_jobs=cluster.jobs)  # one that ends too soon is replaced
-            yield Engine(client, f"stop-{uuid4().hex}", has, sum([has] * (cluster.jobs - 1), has))
+            workers = [has] * cluster.jobs
+            yield Engine(client, f"stop-{uuid4().hex}", has, sum(workers[1:], has), workers)
     finally:
         jobs.close()
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Commands whose work is in shards of a collection's images, and which take `--helps`.
 SHARDED = frozenset(("pixels", "features"))
 
+#: What makes a line more than one command and its arguments.
+SHELL = frozenset("&|;<>$`#\n")
+
 #: Seconds between two looks whether a command has begun.
 LOOK_S = 0.5
 
@@ -56,8 +59,11 @@ def helped(engine: Engine, command: Command, needs: Resources) -> Iterator[None]
 
 def shards_of(line: str) -> int:
     """How many shards the work of a line of dvc.yaml has; 1 where it is not in shards."""
-    words = shlex.split(line)
-    if len(words) < 3 or words[0] != "rijksnet" or words[1] not in SHARDED:
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a shell reads more than this does
+        return 1
+    if len(words) < 3 or words[0] != "rijksnet" or words[1] not in SHARDED or set(line) & SHELL:
         return 1
     catalogue = CollectionPaths(words[2]).catalogue
     return -(-pq.read_metadata(catalogue).num_rows // IMAGES) if catalogue.is_file() else 1

@@ -27,22 +27,19 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 
 
-def carry_out(
-    board: Board, name: str, command: Sequence[str], engine: Engine, workers: int, threads: int | None, device: Device
-) -> None:
+def carry_out(board: Board, name: str, command: Sequence[str], engine: Engine, workers: int, device: Device) -> None:
     """Have so many workers fill a study's places.
 
     Args:
         name: of what is explored, as it is shown.
         command: arguments of `rijksnet` that let a process help with the study.
-        threads: of each worker; None: a core each that it has.
 
     Raises:
         ExplorationError: all workers have ended and trials are left: what they said.
         KeyboardInterrupt: the workers have been ended before, and have given their trials back.
     """
     needs = _needs(engine, workers, device)
-    helpers = [_command(f"explore-{name}-worker{which}", command, threads) for which in range(1, workers + 1)]
+    helpers = [_command(f"explore-{name}-worker{which}", command, needs) for which in range(1, workers + 1)]
     with ThreadPoolExecutor(workers) as pool, shown(name, len(board.places())) as display:
         running = {pool.submit(engine.run, helper, needs): helper for helper in helpers}
         try:
@@ -67,9 +64,10 @@ def conclude(name: str, command: Sequence[str], engine: Engine, device: Device) 
     Raises:
         ExplorationError: it failed.
     """
-    concluding = _command(f"explore-{name}", command, None)
+    needs = _needs(engine, 1, device)
+    concluding = _command(f"explore-{name}", command, needs)
     try:
-        ended = engine.run(concluding, _needs(engine, 1, device))
+        ended = engine.run(concluding, needs)
     except BaseException as error:
         engine.stop()
         if isinstance(error, RunError):
@@ -81,18 +79,18 @@ def conclude(name: str, command: Sequence[str], engine: Engine, device: Device) 
     return Path(concluding.output).read_text(encoding="utf-8")
 
 
-def _command(name: str, arguments: Sequence[str], threads: int | None) -> Command:
+def _command(name: str, arguments: Sequence[str], needs: Resources) -> Command:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     output = output_of(name)
     output.unlink(missing_ok=True)
-    environment = dict.fromkeys(THREADS) | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    environment = dict.fromkeys(THREADS) | {"OMP_NUM_THREADS": str(needs.cores)}
     argv = (sys.executable, "-m", "rijksnet", *arguments)
     return Command(output.stem, argv, str(Path.cwd()), str(output.absolute()), environment)
 
 
 def _needs(engine: Engine, workers: int, device: Device) -> Resources:
-    """A share of all cores, and a GPU each where there are enough of them."""
-    cores = max(1, min(engine.together.cores // workers, engine.largest.cores))
+    """A share of all cores that every machine has, and a GPU each where there are enough of them."""
+    cores = max(1, min(engine.together.cores // workers, *(one.cores for one in engine.workers)))
     return Resources(cores, int(device in ("auto", "cuda") and engine.together.gpus >= workers))
 
 

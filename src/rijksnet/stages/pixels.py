@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from rijksnet.data.duplicates import repeated
@@ -22,7 +23,8 @@ def pixels(params: Params, collection: str, *, helps: bool = False) -> None:
     Args:
         helps: take shards alone of what another process packs.
     """
-    paths, code = CollectionPaths(collection), digest("pixels")
+    decoders = [f"{name} {version(name)}" for name in ("pillow", "cykooz.resizer", "numpy")]
+    paths, code = CollectionPaths(collection), f"{digest('pixels')} {decoders}"
     if helps:
         help_pack(paths, sizes(params), params.squares, code=code)
         return

@@ -16,6 +16,7 @@ from rijksnet.errors import RunError
 from rijksnet.files import replacing, sha256_of
 from rijksnet.paths import CHECKPOINTS
 from rijksnet.progress import progress
+from rijksnet.runs.code import digest
 from rijksnet.serving.classifier import Classifier
 from rijksnet.training import compute
 from rijksnet.training.batches import Examples, evaluation_batches, load
@@ -60,7 +61,7 @@ def answers_to(params: Params, model: TrainedModel, paths: CollectionPaths) -> A
         )
     pixels = open_pixels(paths.pixels_of_size(inputs["input_size"]))
     computed = compute.choose(params.training)
-    said = [model.identity, sha256_of(paths.images), inputs, str(computed), len(pixels)]
+    said = [model.identity, sha256_of(paths.images), inputs, str(computed), len(pixels), digest("features")]
     identity = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     folder = CHECKPOINTS / "suggestions" / f"{paths.collection}-{identity}"
     starts = range(0, len(pixels), SHARD)

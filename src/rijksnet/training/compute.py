@@ -94,10 +94,12 @@ def in_use(network: Any, computed: Compute) -> Any:
 
 
 def kind(computed: Compute) -> str:
-    """What two machines must have in common to compute the same bits: precision, processor, threads at work."""
+    """What two machines must have in common to compute the same bits: precision, processor, threads at work, torch."""
     if computed.device.type == "cuda":
-        return f"{computed} {torch.cuda.get_device_name(computed.device)}"
-    return f"{computed} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+        return f"{computed} {torch.cuda.get_device_name(computed.device)} {torch.__version__}"
+    # kernels are chosen by more than the widest instructions: AMX and AVX-512 with bf16 round otherwise
+    able = sorted(name for name, there in torch.cpu.get_capabilities().items() if there is True)
+    return f"{computed} {' '.join(able)} {torch.get_num_threads()} threads {torch.__version__}"
 
 
 def has_native_bf16(device: str) -> bool:

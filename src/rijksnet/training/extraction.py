@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from rijksnet import protocol
 from rijksnet.data.labelled import open_pixels
-from rijksnet.files import sha256_of
+from rijksnet.files import replacing, sha256_of
 from rijksnet.networks import weights
 from rijksnet.networks.architectures import Network, check_input_size, input_size, parameter_count
 from rijksnet.paths import CollectionPaths
@@ -54,30 +56,32 @@ def extract_collection(
             [digest, design.to_dict(), normalisation, stat.st_size, stat.st_mtime_ns]
             + [code.digest("features"), compute.kind(computed)]
         )
-        name = "-".join(folder.parts)
+        name = f"features-{collection}-{folder.name}"
         passes = {kind: Extraction(network, pixels, kind, computed, name, identity) for kind in kinds}
-        for one in passes.values():
-            if not helps:
-                one.shards.begin()
-            elif not one.shards.join():
-                return
-        for kind, one in passes.items():
-            started, began = time.perf_counter(), one.shards.done()
-            with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
-                for done in one.run(waits=not helps):
-                    report(done, f"{(done - began) / (time.perf_counter() - started):.0f} images/s on {computed}")
-    if helps:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    collected = {kind: one.collect() for kind, one in passes.items()}
-    for kind, one in passes.items():
-        one.shards.hand_over({collected[kind]: features_file(folder, kind)})
-    softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
-    write_description(
-        folder,
-        Description(
-            design, digest, size, normalisation, network.feature_size, parameter_count(network) - softmax_layer
-        ),
-    )
-    for one in passes.values():
-        one.shards.clear()
+
+        def run(*, waits: bool) -> None:
+            for kind, one in passes.items():
+                started, began = time.perf_counter(), one.shards.done()
+                with progress(f"features {collection} {architecture} ({kind})", len(pixels)) as report:
+                    for done in one.run(waits=waits):
+                        report(done, f"{(done - began) / (time.perf_counter() - started):.0f} images/s on {computed}")
+
+        if helps:
+            if all(one.shards.join() for one in passes.values()):
+                run(waits=False)
+            return
+        with ExitStack() as stack:
+            for one in passes.values():
+                stack.enter_context(one.shards.begun())
+            run(waits=True)
+            collected = {features_file(folder, kind): one.collect() for kind, one in passes.items()}
+            for out, file in collected.items():
+                with replacing(out) as part:
+                    shutil.move(file, part)
+            softmax_layer = sum(parameter.numel() for parameter in network.softmax.parameters())
+            parameters = parameter_count(network) - softmax_layer
+            write_description(
+                folder, Description(design, digest, size, normalisation, network.feature_size, parameters)
+            )
+            for one in passes.values():
+                one.shards.clear()

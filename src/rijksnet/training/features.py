@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -120,7 +121,7 @@ class Extraction:
         """Do what is not done; yields the images done so far, by whoever.
 
         Args:
-            waits: at last for shards that others hold.
+            waits: at last for shards that others hold, and takes them over if these are lost.
         """
         self._network.eval()
         self._asked = in_use(self._network, self._compute)
@@ -130,7 +131,7 @@ class Extraction:
             for layer in batch_norms(self._network):
                 layer.train()
         try:
-            for shard in self.shards.take(waits=waits):
+            for shard in chain(self.shards.take(waits=False), self.shards.take(waits=True) if waits else ()):
                 features = np.empty((self.shards.sizes[shard], self._network.feature_size), np.float32)
                 before, done = self.shards.done(), 0
                 batches = load(self._examples, self._batches[shard], self._compute)
@@ -152,4 +153,5 @@ class Extraction:
         stream, count = io.BytesIO(), self._network.feature_size
         header = {"descr": "<f4", "fortran_order": False, "shape": (len(self._examples), count)}
         np.lib.format.write_array_header_1_0(stream, header)
-        return self.shards.collect(SHARD, stream.getvalue(), [size * count * 4 for size in self.shards.sizes])
+        lengths = [size * count * 4 for size in self.shards.sizes]
+        return self.shards.collect({SHARD: (stream.getvalue(), lengths)})[SHARD]

@@ -269,7 +269,7 @@ SHARDS = Path(".checkpoints/shards/pixels-c")
 
 def wait_until_at_work() -> None:
     """Return as soon as a process has written pixels."""
-    wait_until(lambda: any(file.read_bytes()[:50_000].strip(b"\0") for file in SHARDS.glob(".*.part/16.pixels")))
+    wait_until(lambda: any(file.read_bytes()[:50_000].strip(b"\0") for file in SHARDS.glob("*/.*.part/16.pixels")))
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -347,7 +347,7 @@ def test_a_killed_run_takes_its_processes_with_it_and_other_work_starts_cleanly(
     fill(paths, {"a.jpg": jpeg(0)})
     pack(paths, [16])
     assert left_behind(paths) == {"images.parquet", "unreadable.csv", "pixels"}
-    assert not SHARDS.exists()
+    assert [path.suffix for path in SHARDS.iterdir() if path.is_dir()] == []
 
 
 # --- shards --------------------------------------------------------------------------------------------------------
@@ -365,9 +365,9 @@ def test_a_killed_run_goes_on_with_whole_shards_to_the_same_bytes(
     monkeypatch.setattr(pixels, "IMAGES", 40)
     fill_shards(paths, 1000)
     run = start("pack", 40)
-    wait_until(lambda: len([*SHARDS.glob("00*/16.pixels")]) > 2)
+    wait_until(lambda: len([*SHARDS.glob("*/00*/16.pixels")]) > 2)
     kill(run)
-    kept = {file: file.stat().st_mtime_ns for file in SHARDS.glob("00*/images.parquet")}
+    kept = {file: file.stat().st_mtime_ns for file in SHARDS.glob("*/00*/images.parquet")}
     assert 2 < len(kept) < 25
     decoded: list[int] = []
     packed = pixels.pack_batch
@@ -413,9 +413,9 @@ def test_a_helper_takes_shards_and_the_bytes_stay_the_same(
 def test_a_helper_of_other_work_does_nothing(paths: CollectionPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "PATIENCE_S", 0.1)
     fill_shards(paths, 10)
-    pixels.Packing(paths, [16], "stretched", "this code").shards.begin()
-    pixels.help_pack(paths, [16], "stretched", code="other code")
-    assert [file.name for file in SHARDS.iterdir()] == ["identity"]
+    with pixels.Packing(paths, [16], "stretched", "this code").shards.begun():
+        pixels.help_pack(paths, [16], "stretched", code="other code")
+    assert [file.name for file in SHARDS.glob("*/*")] == ["begun"]
 
 
 @pytest.mark.usefixtures("threads")
@@ -430,8 +430,8 @@ def test_an_image_that_changed_meanwhile_is_decoded_anew(
         Path(name).write_bytes(data)
     build([Record(name, name, name, 0, size) for name in contents], paths)
     packing = pixels.Packing(paths, [16], "stretched", "")
-    packing.shards.begin()
-    packing.run(1, waits=True)
+    with packing.shards.begun():
+        packing.run(1, waits=True)
     Path("c").write_bytes(jpeg(9).ljust(size, b"\0"))
     pack(paths, [16])
     squares = open_pixels(paths.pixels_of_size(16))

@@ -52,12 +52,12 @@ def pixels() -> Any:
 
 def extracted(network: Any, pixels: Any, file: Path, statistics: Statistics, compute: Compute) -> Any:
     extraction = Extraction(network, pixels, statistics, compute, file.stem, "this")
-    extraction.shards.begin()
-    done = list(extraction.run(waits=True))
-    assert done == sorted(done)
-    assert done[-1] == len(pixels)
-    extraction.shards.hand_over({extraction.collect(): file})
-    extraction.shards.clear()
+    with extraction.shards.begun():
+        done = list(extraction.run(waits=True))
+        assert done == sorted(done)
+        assert done[-1] == len(pixels)
+        extraction.collect().rename(file)
+        extraction.shards.clear()
     return np.load(file)
 
 
@@ -111,8 +111,8 @@ def test_running_features_can_follow_batch_features(pixels: Any, tmp_path: Path,
 
 def extraction(network: Any, pixels: Any, compute: Compute, identity: str = "this") -> Extraction:
     found = Extraction(network, pixels, "batch", compute, "f", identity)
-    found.shards.begin()
-    return found
+    with found.shards.begun():
+        return found
 
 
 @pytest.mark.parametrize("seen", [1, 2])
@@ -126,10 +126,10 @@ def test_what_is_interrupted_goes_on_with_whole_shards_to_the_same_bytes(
     cast("Generator[int]", run).close()  # as an interruption does
     rest = extraction(Normalising(), pixels, cpu)
     assert list(rest.run(waits=True)) == [[24, 47, 70], [47, 70]][seen - 1], "a shard that was not whole is begun again"
-    rest.shards.hand_over({rest.collect(): tmp_path / "f.npy"})
+    rest.collect().rename(tmp_path / "f.npy")
     assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "w.npy").read_bytes()
     np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), whole)
-    assert extraction(Normalising(), pixels, cpu).shards.done() == 0, "what is handed over is no more"
+    assert extraction(Normalising(), pixels, cpu).shards.done() == 0, "what has been taken away is no more"
 
 
 def test_other_weights_take_up_nothing_of_what_is_there(
