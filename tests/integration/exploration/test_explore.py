@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -218,19 +217,6 @@ def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
     recipe = load(Path("params.yaml")).training.recipe.fine_tuning
     assert recipe is not None
     assert recipe.study == StudyFolder.of(NETWORKS).read().name
-
-
-def test_workers_that_cannot_help_say_why(project: Path, content: dict[str, Any]) -> None:
-    write_params(content)
-    shutil.rmtree("features")
-    worker = start(HEADS, "--workers", "2")
-    _, err = worker.communicate(timeout=60)
-    assert worker.returncode == 1
-    told = " ".join(err.split())
-    assert "its workers have ended" in told
-    assert "worker2: exit status 1; it said:" in told
-    assert "holds no complete features" in told
-    assert "Traceback" not in err
 
 
 # --- workers that die -------------------------------------------------------------------------------------------------
