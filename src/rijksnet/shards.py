@@ -117,7 +117,7 @@ class Shards:
                 lock.acquire()
             except Timeout:
                 continue
-            if self.of(shard).exists():
+            if self.of(shard).exists() or not (self.folder / BEGUN).is_file():  # it was done, or all was, meanwhile
                 lock.release()
                 continue
             self._held[shard] = lock

@@ -158,6 +158,19 @@ def test_nobody_takes_what_another_holds_and_who_waits_takes_what_is_left() -> N
         assert whole(two) == "Hwwwbbbcc"
 
 
+def test_who_still_helps_when_all_is_done_does_nothing() -> None:
+    one, helper = work(), work()
+    with one.begun():
+        do(one, only=1)
+        taken = helper.take(waits=False)
+        assert next(taken) == 1
+        helper.let_go()
+        do(one)
+        one.clear()
+    assert list(taken) == []
+    assert list(work().take(waits=False)) == []
+
+
 def _done(of: Shards) -> list[int]:
     done = []
     for shard in of.take(waits=True):
