@@ -4,6 +4,8 @@ BIN := .venv/bin
 UV := $(shell sed -n 's/^uv==\([0-9.]*\).*/uv==\1/p' requirements.lock)
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# what is compiled is kept: tests start hundreds of processes
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help reproduce test check setup lint lock ui benchmarks clean
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from processes import Process, Warm
 from stores import free_port
 
 
 @dataclass
 class Cluster:
     address: str
-    workers: list[subprocess.Popen[bytes]]
+    workers: list[Process]
 
 
 @contextmanager
-def clusters(folder: Path) -> Iterator[Callable[..., Cluster]]:
+def clusters(folder: Path, warm: Warm) -> Iterator[Callable[..., Cluster]]:
     """A function that starts one, with a worker for each of the resources it is given; all end with the block."""
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[Process] = []
 
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments], cwd=folder, start_new_session=True, stderr=subprocess.DEVNULL
-        )
+    def start(*arguments: str) -> Process:
+        process = warm.start("dask", *arguments, folder=folder)
         processes.append(process)
         return process
 
@@ -46,7 +43,7 @@ def clusters(folder: Path) -> Iterator[Callable[..., Cluster]]:
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.wait(60)
 
 
 def workers_at(address: str, number: int) -> None:

@@ -26,7 +26,7 @@ TUNED = "miniature-antwerp/type/test_resnet/fine_tuning-miniature-rijksmuseum-se
 class Project:
     """A checkout in which commands run as a person would run them there.
 
-    `warm` is a folder with a `rijksnet` that has imported what it needs (see warm.py); None: each is a new process.
+    `warm` is a folder with commands that have imported what they need (see warm.py); None: each is a new process.
     """
 
     folder: Path
@@ -40,6 +40,7 @@ class Project:
             "PATH": os.pathsep.join([*commands, str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(self.folder / "src"),
             "DVC_NO_ANALYTICS": "1",
+            "PYTHONDONTWRITEBYTECODE": "",  # hundreds of processes would compile the code of this folder
         }
         done = subprocess.run(
             command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stores import free_port, wait_for
+from stores import free_port
+from waiting import wait_for
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 

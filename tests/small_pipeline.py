@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,16 @@ mkdir -p out && cat in/$2 > out/$2
 """
 
 WAIT_FOR = "for i in $(seq 100); do [ -f started/{} ] && break; sleep 0.1; done; [ -f started/{} ] || exit 3\n"
+
+
+@functools.cache
+def blank() -> Path:
+    """A repository of Git and DVC with nothing in it: to make one takes longer than to copy it."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=folder, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
+    return folder
 
 
 @dataclass
@@ -56,8 +70,9 @@ class Small:
             stages[name] = {"cmd": f"rijksnet splits {name}", "deps": deps, "outs": [f"out/{name}"]}
         with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
             YAML().dump({"stages": stages}, file)
-        for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"], ["git", "add", "dvc.yaml", "in"]):
-            subprocess.run(command, cwd=folder, check=True, env=self.environment)
+        for name in (".git", ".dvc"):
+            shutil.copytree(blank() / name, folder / name)
+        subprocess.run(["git", "add", "dvc.yaml", "in"], cwd=folder, check=True, env=self.environment)
 
     @property
     def environment(self) -> dict[str, str]:

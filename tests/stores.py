@@ -6,24 +6,21 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from helpers import COLLECTION, KEY
+from processes import Warm
 from rijksnet.runs.folder import RunFolder
 from rijksnet.runs.lineage import dvc_md5
 from rijksnet.tracking.stores import Store
-
-T = TypeVar("T")
+from waiting import wait_for
 
 PROJECT = Path(__file__).parents[1]
 MODEL = f"rijksnet-{COLLECTION}-type-test_resnet"
@@ -93,30 +90,20 @@ def answers(address: str) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 60) -> T:
-    """What a condition gives once it is true; fails after a time that no healthy machine needs."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.1)
-    return found
-
-
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, warm: Warm) -> Iterator[str]:
     """Address of a real tracking server on the store `mlflow.db` of a folder; it ends with all its processes."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
+    command = ["mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
     command += ["--artifacts-destination", "artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    process = warm.start(*command, folder=folder, environment=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: process.poll() is not None or answers(f"{address}/health"), seconds=120)
-        assert process.poll() is None, (folder / "log").read_text()
+        assert process.poll() is None, process.communicate(timeout=0)
         yield address
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        process.wait(60)

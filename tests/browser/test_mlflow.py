@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from helpers import COLLECTION, KEY, write_run
-from rijksnet.params import Tracking, load
+from processes import Warm
+from rijksnet.params import load
 from rijksnet.publishing import publish
 from rijksnet.runs.findings import FindingPaths
-from rijksnet.tracking import stores, views
+from rijksnet.tracking import views
 from stores import MODEL, make_project, served
 
 if TYPE_CHECKING:
@@ -47,23 +48,23 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, blank_store: Path, warm: Warm
+) -> Iterator[Project]:
     """Three runs, evidence, a registered champion; `browser` first, so that nothing is made where there is none."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             patch.delenv(name, raising=False)
         patch.chdir(folder)
-        blank = folder / "blank.db"
-        stores.open_store(Tracking(uri=f"sqlite:///{blank}", ui="http://ui", artifacts="a", live_after_s=0))
-        make_project(folder, blank)
+        make_project(folder, blank_store)
         for strategy, initialisation, right in RUNS:
             write_run(replace(KEY, strategy=strategy, initialisation=initialisation), right=right, n_epochs=6)
         publish.publish(load(Path("params.yaml")))
         _add_findings(folder)
         publish.publish(load(Path("params.yaml")))
         shown = json.loads(Path("published.json").read_text())
-    with served(folder) as address:
+    with served(folder, warm) as address:
         yield Project(address, shown)
 
 

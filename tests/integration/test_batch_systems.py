@@ -18,7 +18,7 @@ from rijksnet.params import Params, load
 from rijksnet.scheduling import engine
 from rijksnet.scheduling.repro import repro
 from small_pipeline import Small, Watched
-from stores import wait_for
+from waiting import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from ruamel.yaml import YAML
 
 from image_server import ImageServer, serve
 from oai_server import Item, OaiServer, dublin_core
+from processes import Warm
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / ".." / "shared" / "data" / "rijksmuseum-challenge-sample"
@@ -68,13 +66,9 @@ def write_params(folder: Path, endpoint: str) -> None:
         YAML().dump(content, file)
 
 
-def test_a_museum_is_brought_in_by_commands_alone(images: ImageServer, tmp_path: Path) -> None:
+def test_a_museum_is_brought_in_by_commands_alone(images: ImageServer, tmp_path: Path, warm: Warm) -> None:
     def run(*arguments: str) -> str:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        command = [sys.executable, "-m", "rijksnet", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return warm.run("rijksnet", *arguments, folder=tmp_path)
 
     with OaiServer(items(images), page_size=50) as museum:
         write_params(tmp_path, museum.url)

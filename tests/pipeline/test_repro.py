@@ -111,7 +111,7 @@ def test_metrics_and_plots_can_be_shown(reproduced: Project) -> None:
 def test_a_moved_alias_re_runs_exactly_its_target_stages_and_moved_back_restores_them(twin: Project) -> None:
     first = champion(twin)
     twin.run("rijksnet", "fine_tuning", "miniature-rijksmuseum", "type", "test_resnet", "--seed", "1")
-    twin.repro()  # register, publish and report see the new run; nothing is trained
+    assert twin.repro("champions") == {"register", "champions"}  # which see the new run; nothing is trained
     before = {path: path.read_bytes() for path in records(twin)}
     store = f"sqlite:///{twin.folder / 'mlflow.db'}"
     mlflow.MlflowClient(store).set_registered_model_alias(MODEL, "champion", "2")  # as the UI does
@@ -153,7 +153,7 @@ def test_a_pulled_clone_trains_nothing(reproduced: Project, tmp_path: Path) -> N
     reproduced.run("dvc", "remote", "add", "--force", "shared", str(remote))
     reproduced.run("dvc", "push", "--remote", "shared")
     reproduced.run("dvc", "remote", "remove", "shared")
-    clone = Project(tmp_path / "clone")  # on a machine where nothing is warm
+    clone = replace(reproduced, folder=tmp_path / "clone")
     reproduced.git("clone", "--quiet", str(reproduced.folder), str(clone.folder))
     (clone.folder / ".work").mkdir()
     clone.run("dvc", "remote", "add", "shared", str(remote))

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import mlflow
 
+from processes import Warm
 from projects import MODEL, OWN, TUNED, Project, change, commit, run_of
 from stores import served
 
 
-def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: Project, tmp_path: Path) -> None:
+def test_two_projects_on_one_server_do_not_take_each_others_weights(
+    reproduced: Project, blank_store: Path, warm: Warm, tmp_path: Path
+) -> None:
     """The second project's source is another collection under the same challenges and architecture."""
     one, two = (replace(reproduced, folder=tmp_path / name) for name in ("one", "two"))
     for project in (one, two):
@@ -26,7 +29,8 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(reproduced: 
     change(two, side_experiments__challenges=[], side_experiments__architectures=[])
     commit(two, "Another source")
     (tmp_path / "server").mkdir()
-    with served(tmp_path / "server") as address:
+    shutil.copyfile(blank_store, tmp_path / "server" / "mlflow.db")
+    with served(tmp_path / "server", warm) as address:
         for project in (one, two):
             change(project, tracking__uri=address)
         one.run("rijksnet", "publish")

@@ -5,7 +5,8 @@ Suffix legend of tensor names: B batch, H height, W width, C channels, Q classes
 
 from __future__ import annotations
 
-from functools import partial
+import json
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import timm
@@ -160,18 +161,29 @@ class Network(nn.Module):
 def remove_head(backbone: nn.Module, name: str, options: dict[str, Any]) -> None:
     """Remove the children that `forward_features` never enters: the model's own classification head.
 
-    They are found on the meta device, at no cost: which they are differs between families (VGG's two fully connected
-    layers, MobileNetV3's last convolution), so that names cannot tell.
+    Which they are differs between families (VGG's two fully connected layers, MobileNetV3's last convolution), so that
+    names cannot tell.
+    """
+    entered = entered_children(name, json.dumps(options, sort_keys=True))
+    for child, module in list(backbone.named_children()):
+        if child not in entered and any(True for _ in module.parameters()):
+            setattr(backbone, child, nn.Identity())
+
+
+@cache
+def entered_children(name: str, options: str) -> frozenset[str]:
+    """Those that `forward_features` enters, found on the meta device, without any arithmetic.
+
+    Args:
+        options: of timm's model, as JSON.
     """
     with torch.device("meta"):
-        twin: Any = timm.create_model(name, pretrained=False, **options).eval()
+        twin: Any = timm.create_model(name, pretrained=False, **json.loads(options)).eval()
     entered: set[str] = set()
     for path, module in twin.named_modules():
         module.register_forward_pre_hook(partial(_note, entered, path.split(".")[0]))
     twin.forward_features(torch.empty(1, *twin.default_cfg["input_size"], device="meta"))
-    for child, module in list(backbone.named_children()):
-        if child not in entered and any(True for _ in module.parameters()):
-            setattr(backbone, child, nn.Identity())
+    return frozenset(entered)
 
 
 def _note(entered: set[str], child: str, *_: object) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from ruamel.yaml import YAML
 
 import postgres
 from dask_cluster import clusters, workers_at
+from processes import Process, Warm
 from rijksnet.exploration.board import Attempt, Board
 from rijksnet.params import Params, load
 from rijksnet.runs.folder import RunFolder
@@ -28,6 +26,7 @@ from rijksnet.runs.study import StudyFolder
 from rijksnet.stages import explore, train
 from rijksnet.stages.explore import subject_of
 from rijksnet.stages.features import features
+from waiting import wait_for
 
 HEADS = RunKey("source", "type", "test_resnet", "off_the_shelf", "imagenet")
 NETWORKS = RunKey("source", "type", "test_resnet", "fine_tuning", "imagenet")
@@ -35,8 +34,9 @@ ARGUMENTS = {key: ["source", "type", "test_resnet", key.strategy] for key in (HE
 
 
 @pytest.fixture
-def project(workspace: Path, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(workspace: Path, content: dict[str, Any], blank_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with params.yaml, features, and nowhere to publish to but its own file."""
+    shutil.copyfile(blank_store, "mlflow.db")
     for name in ("MLFLOW_TRACKING_URI", "RIJKSNET_STUDIES"):
         monkeypatch.delenv(name, raising=False)
     write_params(content)
@@ -51,9 +51,13 @@ def write_params(content: dict[str, Any], **exploration: Any) -> Params:
     return load(Path("params.yaml"))
 
 
-def start(key: RunKey, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "rijksnet", "explore", *ARGUMENTS[key], *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(warm: Warm) -> Start:
+    """A function that starts `rijksnet explore` with some options."""
+    return lambda key, *options: warm.start("rijksnet", "explore", *ARGUMENTS[key], *options)
 
 
 def attempts_of(params: Params, key: RunKey) -> list[Attempt]:
@@ -194,7 +198,7 @@ def check_study_of_several(params: Params, out: str) -> None:
     assert at.winner.read(verify=True).params["study"] == study.name
 
 
-def test_workers_here_fill_a_study_together(project: Path, content: dict[str, Any]) -> None:
+def test_workers_here_fill_a_study_together(project: Path, content: dict[str, Any], start: Start) -> None:
     content["training"]["max_epochs"]["fine_tuning"] = 4
     params = write_params(content, pruner="none")
     out, err = start(NETWORKS, "--trials", "2", "--workers", "2").communicate(timeout=120)
@@ -204,11 +208,11 @@ def test_workers_here_fill_a_study_together(project: Path, content: dict[str, An
 
 
 def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
-    project: Path, content: dict[str, Any], tmp_path: Path
+    project: Path, content: dict[str, Any], start: Start, warm: Warm, tmp_path: Path
 ) -> None:
     content["training"]["max_epochs"]["fine_tuning"] = 4
     params = write_params(content, pruner="none")
-    with clusters(tmp_path) as started:
+    with clusters(tmp_path, warm) as started:
         found = started("cores=1", "cores=1")
         workers_at(found.address, 2)
         out, err = start(NETWORKS, "--trials", "2", "--scheduler", found.address, "--adopt").communicate(timeout=120)
@@ -222,31 +226,26 @@ def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
 # --- workers that die -------------------------------------------------------------------------------------------------
 
 
-def wait_until(condition: Any, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it does not come to that"
-        time.sleep(0.1)
-
-
-def kill_two_of_three(params: Params, key: RunKey, trials: int) -> None:
+def kill_two_of_three(params: Params, key: RunKey, trials: int, start: Start) -> None:
     """Three workers; one is killed in mid-trial, one is asked to end; the third does what is left."""
     workers = [start(key, "--trials", str(trials), "--part", "helps") for _ in range(3)]
 
-    def working() -> set[str]:
-        return {one.worker.rpartition(":")[2] for one in attempts_of(params, key) if one.state == "running"}
+    def working() -> list[Process]:
+        running = {one.worker.rpartition(":")[2] for one in attempts_of(params, key) if one.state == "running"}
+        return [worker for worker in workers if str(worker.pid) in running]
 
     try:
-        wait_until(lambda: working() >= {str(worker.pid) for worker in workers[:2]})
-        os.killpg(workers[0].pid, signal.SIGKILL)
-        workers[1].terminate()
-        assert workers[1].wait(60) != 0
-        out, err = workers[2].communicate(timeout=300)
-        assert workers[2].returncode == 0, err + out
+        killed, ended, *_ = wait_for(lambda: found if len(found := working()) > 1 else [])
+        killed.kill()
+        ended.terminate()
+        assert ended.wait(60) != 0
+        (third,) = (worker for worker in workers if worker not in (killed, ended))
+        out, err = third.communicate(timeout=300)
+        assert third.returncode == 0, err + out
     finally:
         for worker in workers:
             worker.kill()
-            worker.communicate()
+            worker.wait(60)
 
 
 def check_that_all_are_accounted_for(params: Params, key: RunKey, trials: int) -> None:
@@ -272,20 +271,20 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("where", ["sqlite", "postgresql"])
 def test_killed_workers_lose_nothing(
-    where: str, project: Path, content: dict[str, Any], request: pytest.FixtureRequest
+    where: str, project: Path, content: dict[str, Any], start: Start, request: pytest.FixtureRequest
 ) -> None:
     address = "sqlite:///studies.db" if where == "sqlite" else request.getfixturevalue("postgresql")
     content["training"]["max_epochs"]["fine_tuning"] = 16
     params = write_params(content, storage=address, heartbeat_s=1, pruner="none")
-    kill_two_of_three(params, NETWORKS, 4)
+    kill_two_of_three(params, NETWORKS, 4, start)
     check_that_all_are_accounted_for(params, NETWORKS, 4)
 
 
-def test_ctrl_c_leaves_a_study_that_goes_on(project: Path, content: dict[str, Any]) -> None:
+def test_ctrl_c_leaves_a_study_that_goes_on(project: Path, content: dict[str, Any], start: Start) -> None:
     content["training"]["max_epochs"]["fine_tuning"] = 60
     params = write_params(content)
     worker = start(NETWORKS, "--trials", "8")
-    wait_until(lambda: any(one.state == "complete" for one in attempts_of(params, NETWORKS)))
+    wait_for(lambda: any(one.state == "complete" for one in attempts_of(params, NETWORKS)))
     worker.send_signal(signal.SIGINT)
     _, err = worker.communicate(timeout=60)
     assert worker.returncode == 130

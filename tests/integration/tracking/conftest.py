@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from helpers import KEY, write_run
-from rijksnet.params import Params, Tracking, load
+from processes import Warm
+from rijksnet.params import Params, load
 from rijksnet.publishing import publish
 from rijksnet.runs.folder import Run, RunFolder
 from rijksnet.tracking import stores
@@ -46,14 +47,6 @@ def _nothing_outlives_a_power_cut() -> Iterator[None]:
     event.listen(Engine, "connect", relax)
     yield
     event.remove(Engine, "connect", relax)
-
-
-@pytest.fixture(scope="session")
-def blank_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite store with nothing in it: making its tables takes seconds, copying the file does not."""
-    file = tmp_path_factory.mktemp("blank") / "mlflow.db"
-    stores.open_store(Tracking(uri=f"sqlite:///{file}", ui="http://ui", artifacts=str(file.parent), live_after_s=0.0))
-    return file
 
 
 @pytest.fixture
@@ -97,9 +90,9 @@ def only_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory, blank_store: Path, warm: Warm) -> Iterator[str]:
     """Address of a real tracking server."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(blank_store, folder / "mlflow.db")
-    with served(folder) as address:
+    with served(folder, warm) as address:
         yield address

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from helpers import KEY, PARAMS, STARTED_MS, epochs, write_run
+from processes import Warm
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.publishing import publish
@@ -20,7 +19,8 @@ from rijksnet.runs.live import Live, followed
 from rijksnet.tracking import stores
 from rijksnet.tracking.follow import follow
 from rijksnet.tracking.stores import Store
-from stores import free_port, make_project, wait_for
+from stores import free_port, make_project
+from waiting import wait_for
 
 FILE = Path(".checkpoints") / str(KEY) / "live.json"
 
@@ -64,17 +64,17 @@ with followed(Live.read(Path("live.json")), Path("live.json"), after_s=0) as fol
 
 
 def test_a_training_is_streamed_killed_resumed_and_published_as_one_run(
-    store: Store, params: Params, only_weights: None
+    store: Store, params: Params, only_weights: None, warm: Warm
 ) -> None:
     live().write(Path("live.json"))
     write_history(RunFolder.of(KEY).history, epochs(2))
-    training = subprocess.Popen([sys.executable, "-c", TRAINING])
+    training = warm.start("python", "-c", TRAINING)
     try:
         wait_for(lambda: epochs_shown(store) == measured(2))
         streamed = shown(store)
     finally:
         training.kill()
-        training.wait()
+        training.wait(60)
     assert (streamed.info.status, streamed.info.start_time) == ("RUNNING", STARTED_MS)
     assert (streamed.data.tags["status"], streamed.data.tags["run_key"]) == ("started", str(KEY))
     assert streamed.data.params == {name: str(value) for name, value in (PARAMS | KEY.to_dict()).items()}

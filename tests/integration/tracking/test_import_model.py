@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from helpers import KEY, write_run
+from processes import Warm
 from rijksnet.errors import ParamsError, TrackingError, WeightsError
 from rijksnet.files import sha256_of
 from rijksnet.networks import weights
@@ -105,7 +104,9 @@ def test_an_architecture_that_is_not_named_is_told(params: Params) -> None:
         import_model.import_model(params, "vgg19")
 
 
-def test_what_is_logged_the_ordinary_way_will_do(params: Params, server: str, theirs: dict[str, Any]) -> None:
+def test_what_is_logged_the_ordinary_way_will_do(
+    warm: Warm, params: Params, server: str, theirs: dict[str, Any]
+) -> None:
     """MLflow keeps what `log_model` registers beside the artifacts of its run."""
     at = RunFolder.of(LENT)
     code = (
@@ -118,9 +119,7 @@ def test_what_is_logged_the_ordinary_way_will_do(params: Params, server: str, th
         "                            pip_requirements=[], registered_model_name='another-lab')\n"
     )
     environment = os.environ | {"MLFLOW_TRACKING_URI": server}
-    command = [sys.executable, "-W", "ignore", "-c", code, at.weights.absolute().as_uri()]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    warm.run("python", "-c", code, at.weights.absolute().as_uri(), environment=environment)
     import_model.import_model(asking(params, "models:/another-lab/1", server, theirs["sha256"]), "test_resnet")
     assert imagenet_weights("test_resnet").is_file()
 

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from processes import Warm
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params, Tracking
 from rijksnet.tracking import address, stores
 from stores import free_port
+from waiting import wait_for
 
 OPEN = """
+import time
+from pathlib import Path
 from rijksnet.params import Tracking
 from rijksnet.tracking import address, mlflow_store, stores
-input()
+Path("{name}").touch()
+while not Path("all").exists():
+    time.sleep(0.01)
 tracking = Tracking(uri="sqlite:///new/mlflow.db", ui="http://ui", artifacts="mlartifacts", live_after_s=0.0)
 store = stores.open_store(tracking)
 print(store.client.create_experiment("{name}"))
 """
 
 
-def test_processes_that_open_a_new_file_together_all_succeed(tmp_path: Path) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN.format(name=name)],
-            cwd=tmp_path,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for process in processes:  # all have started; now each may import and open
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+def test_processes_that_open_a_new_file_together_all_succeed(tmp_path: Path, warm: Warm) -> None:
+    names = ("one", "two")
+    processes = [warm.start("python", "-c", OPEN.format(name=name), folder=tmp_path) for name in names]
+    wait_for(lambda: all((tmp_path / name).exists() for name in names))
+    (tmp_path / "all").touch()
     told = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     assert sorted(out.strip() for out, _ in told) == ["1", "2"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from helpers import COLLECTION, KEY, PARAMS, STARTED_MS, epochs, write_run
+from processes import Warm
 from rijksnet.errors import RunError, TrackingError
 from rijksnet.files import sha256_of
 from rijksnet.params import Params
@@ -374,13 +373,12 @@ def test_a_record_no_stage_made_is_published_without_lineage(store: Store, param
     assert found.inputs.dataset_inputs == []
 
 
-def test_two_that_publish_at_once_add_a_run_once(params: Params) -> None:
+def test_two_that_publish_at_once_add_a_run_once(params: Params, warm: Warm) -> None:
     write_run()
     code = (
         "from pathlib import Path; from rijksnet.params import load; from rijksnet.publishing.publish import publish; "
     )
-    command = [sys.executable, "-c", code + "publish(load(Path('params.yaml')))"]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [warm.start("python", "-c", code + "publish(load(Path('params.yaml')))") for _ in range(2)]
     told = [process.communicate(timeout=120)[1].splitlines()[-1] for process in processes]
     assert sorted(line.split(";")[0] for line in told) == [
         "0 runs added, 0 completed, 1 already there",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from helpers import COLLECTION, KEY, PARAMS, write_run
+from processes import Warm
 from rijksnet import paths
 from rijksnet.errors import TrackingError
 from rijksnet.files import sha256_of
@@ -150,16 +149,15 @@ def test_a_run_that_was_trained_again_replaces_itself_as_champion(store: Store, 
 
 
 @pytest.mark.parametrize("collected", [False, True])
-def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: None, collected: bool) -> None:
+def test_a_version_whose_run_is_gone_is_replaced(store: Store, only_weights: None, warm: Warm, collected: bool) -> None:
     at = write_run()
     assert register(store, at) == ("1", True)
     assert ensured(store, None, at) == ("1", "pipeline")
     promote(store, 1)
     store.client.delete_run(registry.versions(store, MODEL)[0].run_id)
     if collected:
-        command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", "sqlite:///mlflow.db"]
-        command += ["--tracking-uri", "sqlite:///mlflow.db"]
-        subprocess.run(command, check=True, capture_output=True)
+        store_of = ["--backend-store-uri", "sqlite:///mlflow.db", "--tracking-uri", "sqlite:///mlflow.db"]
+        warm.run("mlflow", "gc", *store_of)
     assert registry.with_weights(store, MODEL, at.read(verify=True).files[at.weights.name]) is None
     assert register(store, at) == ("2", True)
     assert ensured(store, None, at) == ("2", "person")

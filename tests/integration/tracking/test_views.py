@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import psutil
 import pytest
 
 from helpers import COLLECTION, write_run
+from processes import Warm
 from rijksnet.errors import TrackingError
 from rijksnet.params import Params
 from rijksnet.publishing import publish
@@ -23,7 +22,8 @@ from rijksnet.runs.key import COMMON_CLASSES, RunKey
 from rijksnet.tracking import stores, views
 from rijksnet.tracking.stores import Store
 from rijksnet.tracking.ui import ui
-from stores import Published, answers, free_port, wait_for
+from stores import Published, answers, free_port
+from waiting import wait_for
 
 
 def test_views_show_only_what_runs_have(published: Published) -> None:
@@ -100,22 +100,19 @@ def test_the_run_list_can_show_what_a_run_is_in_words(published: Published) -> N
     ids=["named", "not named"],
 )
 def test_ui_serves_tells_where_the_views_are_and_ends_with_all_its_processes(
-    params: Params, only_weights: None, options: list[str], name: str, answered: set[int]
+    params: Params, only_weights: None, warm: Warm, options: list[str], name: str, answered: set[int]
 ) -> None:
     """It answers to the names that it is given; a proxy that leads nowhere has no business between it and itself."""
     write_run()
     publish.publish(params)
     port = free_port()
-    command = [sys.executable, "-m", "rijksnet", "ui", "--host", "0.0.0.0", "--port", str(port), *options]
+    command = ["rijksnet", "ui", "--host", "0.0.0.0", "--port", str(port), *options]
     environment = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
     environment |= {"http_proxy": f"http://127.0.0.1:{free_port()}", "HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
-    with Path("out").open("w") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment
-        )
+    process = warm.start(*command, environment=environment)
     try:
-        wait_for(lambda: process.poll() is not None or "Ctrl-C" in Path("out").read_text(), seconds=120)
-        told = Path("out").read_text()
+        wait_for(lambda: process.poll() is not None or "Ctrl-C" in process.written(), seconds=120)
+        told = process.written()
         assert process.poll() is None, told
         address = f"http://127.0.0.1:{port}"
         assert answers(f"{address}/health")

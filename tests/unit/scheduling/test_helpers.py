@@ -19,7 +19,7 @@ from rijksnet.scheduling.repro import repro
 from rijksnet.scheduling.resources import Resources
 from rijksnet.shards import IMAGES
 from small_pipeline import Small, Watched
-from stores import wait_for
+from waiting import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from dask_cluster import Cluster, clusters, workers_at
+from processes import Process, Warm
 from rijksnet.cli import app
 from rijksnet.errors import ParamsError, RunError
 from rijksnet.params import Params
@@ -27,7 +27,7 @@ from rijksnet.scheduling.pipeline import Pipeline
 from rijksnet.scheduling.repro import repro
 from rijksnet.scheduling.resources import Resources
 from small_pipeline import WAIT_FOR, Small, Watched
-from stores import wait_for
+from waiting import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's
 
@@ -236,19 +236,12 @@ def test_each_training_on_a_gpu_has_one_to_itself(
 
 
 @pytest.fixture
-def cli(small: Callable[..., Small], reference: Path) -> Callable[..., subprocess.Popen[bytes]]:
+def cli(small: Callable[..., Small], reference: Path, warm: Warm) -> Callable[..., Process]:
     """`rijksnet repro` as a process of its own, in the project that was made last."""
 
-    def started(project: Small) -> subprocess.Popen[bytes]:
+    def started(project: Small) -> Process:
         shutil.copyfile(reference.parent / "params.yaml", project.folder / "params.yaml")
-        script = "from rijksnet.cli import main; main()"
-        return subprocess.Popen(
-            [sys.executable, "-c", script, "repro", "--jobs", "2"],
-            cwd=project.folder,
-            env=project.environment,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        return warm.start("rijksnet", "repro", "--jobs", "2", folder=project.folder, environment=project.environment)
 
     return started
 
@@ -256,7 +249,7 @@ def cli(small: Callable[..., Small], reference: Path) -> Callable[..., subproces
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
     small: Callable[..., Small],
-    cli: Callable[[Small], subprocess.Popen[bytes]],
+    cli: Callable[[Small], Process],
     run: Callable[..., Watched],
     sign: signal.Signals,
 ) -> None:
@@ -268,7 +261,7 @@ def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
     _, said = process.communicate(timeout=60)
     (child,) = project.processes("b")
     wait_for(lambda: not alive(child))
-    assert process.returncode == (130 if sign == signal.SIGINT else -sign), said.decode()
+    assert process.returncode == (130 if sign == signal.SIGINT else -sign), said
     project.does("b", "")
     assert set(run().outcome.ran) == {"b"}
 
@@ -277,8 +270,8 @@ def test_when_it_ends_its_commands_end_and_the_same_command_goes_on(
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
-    with clusters(tmp_path) as started:
+def cluster(tmp_path: Path, warm: Warm) -> Iterator[Callable[..., Cluster]]:
+    with clusters(tmp_path, warm) as started:
         yield started
 
 
