@@ -39,7 +39,7 @@ def test_two_projects_on_one_server_do_not_take_each_others_weights(
         champion = store.get_model_version_by_alias(MODEL, "champion").tags["weights_sha256"]
         theta = {"model": f"models:/{MODEL}@champion", "store": address, "sha256": champion}
         change(two, imagenet__pretrain__architectures=[], imagenet__registry={"test_resnet": theta})
-        assert "import_model@test_resnet" in two.repro()
+        assert "import_model@test_resnet: done" in two.run("rijksnet", "repro")
         models = {model.name: model for model in store.search_registered_models()}
         theirs = MODEL.replace("rijksmuseum", "louvre")
         assert set(models) == {MODEL, MODEL.replace("-type-", "-artist-"), theirs}
