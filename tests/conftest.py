@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,9 +99,19 @@ def tiny_params(content: Content) -> Callable[..., Params]:
     return make
 
 
+@pytest.fixture(scope="session")
+def made_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each `workspace` is a copy of."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_workspace()
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, made_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of one test: the three collections, split and packed, and θ of `test_resnet`."""
+    shutil.copytree(made_workspace, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    make_workspace()
     return tmp_path

@@ -97,7 +97,8 @@ def serve(address: str) -> None:
                         mine.close()
                     run(asked, streams)
                 waiting[process] = connection
-                connection.sendall(PROCESS.pack(process))
+                with suppress(BrokenPipeError):
+                    connection.sendall(PROCESS.pack(process))
                 for stream in streams:
                     os.close(stream)
 
@@ -107,9 +108,12 @@ def prepare() -> None:
     import atexit
 
     import torch._dynamo.utils
+    from mlflow.store.db import utils
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     warn_dependency_requirement_mismatches(["torch"])  # it reads the metadata of all that is installed
+    newest = utils._get_latest_schema_revision()  # it goes through all of MLflow's migrations
+    utils._get_latest_schema_revision = lambda: newest
     atexit.unregister(torch._dynamo.utils.dump_compile_times)
     gc.freeze()  # what is shared with the commands is not written to
 

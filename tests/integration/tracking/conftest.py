@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from mlflow.store.db import utils
 from sqlalchemy import Engine, event
 
 from helpers import KEY, write_run
@@ -47,6 +49,14 @@ def _nothing_outlives_a_power_cut() -> Iterator[None]:
     event.listen(Engine, "connect", relax)
     yield
     event.remove(Engine, "connect", relax)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _newest_schema_is_looked_up_once() -> Iterator[None]:
+    """Each store that is opened would go through all of MLflow's migrations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_get_latest_schema_revision", functools.cache(utils._get_latest_schema_revision))
+        yield
 
 
 @pytest.fixture

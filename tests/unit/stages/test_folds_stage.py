@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,8 @@ def test_one_split_has_no_other_fold() -> None:
         labelled.load(at.split("type"), at.images, 1)
 
 
-def test_mlflow_shows_a_run_of_folds_whole(params: Params) -> None:
+def test_mlflow_shows_a_run_of_folds_whole(params: Params, blank_store: Path) -> None:
+    shutil.copyfile(blank_store, "mlflow.db")
     train.network(params, TUNED)
     publish.publish(params)
     store = stores.open_store(params.tracking)
