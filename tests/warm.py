@@ -79,7 +79,9 @@ def serve(address: str) -> None:
         kept = False
         while keepers or not kept:
             ready, _, _ = select.select([listening, ended, *keepers], [], [])
-            keepers -= set(ready)
+            for gone in keepers.intersection(ready):
+                gone.close()
+                keepers.remove(gone)
             if ended in ready:
                 os.read(ended, 4096)
                 tell_who_waits(waiting)
