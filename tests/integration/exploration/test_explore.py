@@ -228,20 +228,36 @@ def test_a_scheduler_s_workers_fill_a_study_and_conclude_it(
 
 def kill_two_of_three(params: Params, key: RunKey, trials: int, start: Start) -> None:
     """Three workers; one is killed in mid-trial, one is asked to end; the third does what is left."""
-    workers = [start(key, "--trials", str(trials), "--part", "helps") for _ in range(3)]
 
-    def working() -> list[Process]:
-        running = {one.worker.rpartition(":")[2] for one in attempts_of(params, key) if one.state == "running"}
-        return [worker for worker in workers if str(worker.pid) in running]
+    def one_more() -> Process:
+        return start(key, "--trials", str(trials), "--part", "helps")
+
+    workers = [one_more() for _ in range(3)]
+
+    def states(worker: Process) -> set[str]:
+        return {one.state for one in attempts_of(params, key) if one.worker.rpartition(":")[2] == str(worker.pid)}
+
+    def one_in_trial() -> Process | None:
+        return next((one for one in workers if one.returncode is None and "running" in states(one)), None)
+
+    def strike(sign: signal.Signals) -> None:
+        struck = wait_for(one_in_trial)
+        assert struck is not None
+        struck.send_signal(sign)
+        struck.wait(60)
+        if states(struck) & {"running", "failed"}:
+            assert struck.returncode != 0
+        else:  # its trial was over by then
+            workers.append(one_more())
+            strike(sign)
 
     try:
-        killed, ended, *_ = wait_for(lambda: found if len(found := working()) > 1 else [])
-        killed.kill()
-        ended.terminate()
-        assert ended.wait(60) != 0
-        (third,) = (worker for worker in workers if worker not in (killed, ended))
-        out, err = third.communicate(timeout=300)
-        assert third.returncode == 0, err + out
+        strike(signal.SIGKILL)
+        strike(signal.SIGTERM)
+        for worker in workers:
+            if worker.returncode is None:
+                out, err = worker.communicate(timeout=300)
+                assert worker.returncode == 0, err + out
     finally:
         for worker in workers:
             worker.kill()
@@ -276,8 +292,8 @@ def test_killed_workers_lose_nothing(
     address = "sqlite:///studies.db" if where == "sqlite" else request.getfixturevalue("postgresql")
     content["training"]["max_epochs"]["fine_tuning"] = 16
     params = write_params(content, storage=address, heartbeat_s=1, pruner="none")
-    kill_two_of_three(params, NETWORKS, 4, start)
-    check_that_all_are_accounted_for(params, NETWORKS, 4)
+    kill_two_of_three(params, NETWORKS, 6, start)
+    check_that_all_are_accounted_for(params, NETWORKS, 6)
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(project: Path, content: dict[str, Any], start: Start) -> None:
