@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -45,7 +43,9 @@ class Process:
         """How it ended, within so many seconds: its exit status, or minus a signal."""
         if self.returncode is None:
             self._talk.settimeout(timeout)
-            (self.returncode,) = warm.ENDED.unpack(self._talk.recv(warm.ENDED.size))
+            told = self._talk.recv(warm.ENDED.size)
+            assert told, f"the server is gone that has started process {self.pid}"
+            (self.returncode,) = warm.ENDED.unpack(told)
             self._talk.close()
         return self.returncode
 
@@ -62,9 +62,6 @@ class Process:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
@@ -75,7 +72,6 @@ class Warm:
 
     #: With a `rijksnet` and a `dvc` that start at once: to be put before others into PATH.
     folder: Path
-    _kept: socket.socket = field(repr=False)
 
     def start(self, *command: str, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> Process:
         """Start a command: in the working directory and environment, unless others are given."""
@@ -92,24 +88,17 @@ class Warm:
 @contextmanager
 def kept(shared: Path) -> Iterator[Warm]:
     """The server of all tests that run beside each other, which have `shared`; the first to need it starts it."""
-    note = shared / "warm.json"
+    note = shared / "warm"
     with FileLock(shared / "warm.lock"):
-        folder = Path(json.loads(note.read_text(encoding="utf-8"))) if note.is_file() else None
-        connection = None if folder is None else _keep(folder)
-        if folder is None or connection is None:
+        try:
+            folder = Path(note.read_text(encoding="utf-8"))
+            connection = warm.keep(str(folder / "socket"))
+        except OSError:  # nobody has started it, or nobody keeps it any more
             folder = _started()
-            connection = _keep(folder)
-            assert connection is not None
-            note.write_text(json.dumps(str(folder)), encoding="utf-8")
+            connection = warm.keep(str(folder / "socket"))
+            note.write_text(str(folder), encoding="utf-8")
     with connection:
-        yield Warm(folder, connection)
-
-
-def _keep(folder: Path) -> socket.socket | None:
-    try:
-        return warm.keep(str(folder / "socket"))
-    except OSError:
-        return None
+        yield Warm(folder)
 
 
 def _started() -> Path:
